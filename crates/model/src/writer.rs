@@ -1,0 +1,561 @@
+//! How formats fill an [`EventBatch`].
+
+use std::net::IpAddr;
+
+use crate::batch::{Cell, Head, Kind, pack, slice};
+use crate::{Anomaly, EventBatch, FieldId, FieldType, Schema, Timestamp, Value, field};
+
+/// How many fields one event may have. Further ones stay in the original text ([`Anomaly::FieldsTooMany`]).
+pub const EVENT_FIELDS_MAX: usize = 2_048;
+/// How many names beyond the schema one batch may hold. Fields with further names stay in the original text
+/// ([`Anomaly::NamesTooMany`]).
+pub const LOCAL_NAMES_MAX: usize = 8_192;
+/// How much decoded text one batch may hold: four times the largest input. A value that does not fit any more stays
+/// in the original text ([`Anomaly::FieldsTooMany`]).
+const ARENA_BYTES_MAX: usize = 4 * crate::BATCH_BYTES_MAX;
+/// How many items one list may have; the rest stays in the original text ([`Anomaly::ListTooLong`]).
+const LIST_ITEMS_MAX: usize = 1_024;
+/// How far ahead of the clock an event's time may lie before it is clamped ([`Anomaly::TimeAhead`]).
+const AHEAD_NANOS_MAX: i64 = 5 * 60 * Timestamp::NANOS_PER_SECOND;
+
+/// Writes one event after another. Made by [`EventBatch::build`].
+///
+/// [`begin`](Self::begin) opens an event, the value methods add fields, [`end`](Self::end) closes it;
+/// [`rollback`](Self::rollback) forgets its fields, so that another format can try. Values given outside an open
+/// event are ignored.
+pub struct BatchWriter<'i> {
+    input: &'i str,
+    now: Timestamp,
+    batch: EventBatch,
+    open: Option<Open>,
+}
+
+/// The event being written, and how long every buffer was before it.
+struct Open {
+    head: Head,
+    time_stated: bool,
+    arena_start: usize,
+    items_start: usize,
+    wide_start: usize,
+}
+
+impl<'i> BatchWriter<'i> {
+    pub(crate) fn new(input: &'i str, now: Timestamp, batch: EventBatch) -> Self {
+        Self { input, now, batch, open: None }
+    }
+
+    pub(crate) fn finish(mut self) -> EventBatch {
+        self.end();
+        self.batch
+    }
+
+    /// The text that events are written over; slices of it cost no copy.
+    pub fn input(&self) -> &'i str {
+        self.input
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.batch.schema
+    }
+
+    /// The clock of the frame: what a missing year is inferred from is the *receive* time instead.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Opens the next event; one that is still open is closed.
+    pub fn begin(&mut self, original: &str, origin: u32, received_at: Timestamp, position: u64) {
+        self.end();
+        let arena_start = self.batch.arena.len();
+        let original = self.text_cell(field::EVENT_ORIGINAL, original).unwrap_or(Cell {
+            field: field::EVENT_ORIGINAL,
+            kind: Kind::Null,
+            payload: 0,
+        });
+        let cells_start = self.batch.cells.len() as u32;
+        self.open = Some(Open {
+            head: Head {
+                time: received_at,
+                received_at,
+                position,
+                original,
+                cells_start,
+                cells_end: cells_start,
+                origin,
+                anomalies: Default::default(),
+                unparsed: false,
+            },
+            time_stated: false,
+            arena_start: arena_start.max(self.batch.arena.len()),
+            items_start: self.batch.items.len(),
+            wide_start: self.batch.wide.len(),
+        });
+    }
+
+    /// Closes the open event.
+    pub fn end(&mut self) {
+        let Some(Open { mut head, time_stated, .. }) = self.open.take() else { return };
+        if !time_stated {
+            head.anomalies.insert(Anomaly::TimeMissing);
+        } else if head.time.nanos_since(self.now) > AHEAD_NANOS_MAX {
+            head.time = self.now;
+            head.anomalies.insert(Anomaly::TimeAhead);
+        }
+        let start = self.batch.items.len();
+        for anomaly in head.anomalies.iter() {
+            if let Some(cell) = self.text_cell(field::PANOPTES_ANOMALY, anomaly.as_str()) {
+                self.batch.items.push(cell);
+            }
+        }
+        let count = self.batch.items.len() - start;
+        if count > 0 {
+            self.batch.cells.push(Cell {
+                field: field::PANOPTES_ANOMALY,
+                kind: Kind::List,
+                payload: pack(start as u32, count as u32),
+            });
+        }
+        head.cells_end = self.batch.cells.len() as u32;
+        self.batch.heads.push(head);
+    }
+
+    /// Forgets the fields, the time and the anomalies of the open event.
+    pub fn rollback(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        self.batch.cells.truncate(open.head.cells_start as usize);
+        self.batch.arena.truncate(open.arena_start);
+        self.batch.items.truncate(open.items_start);
+        self.batch.wide.truncate(open.wide_start);
+        open.head.time = open.head.received_at;
+        open.head.anomalies = Default::default();
+        open.head.unparsed = false;
+        open.time_stated = false;
+    }
+
+    /// The field called `name`: fixed if the schema knows it, else local to this batch. `None` when the batch holds
+    /// too many invented names already; the event is then flagged.
+    #[inline]
+    pub fn field(&mut self, name: &str) -> Option<FieldId> {
+        if let Some(id) = self.batch.schema.id(name) {
+            return Some(id);
+        }
+        if let Some(id) = self.batch.local.id(name) {
+            return Some(id);
+        }
+        if self.batch.local.len() >= LOCAL_NAMES_MAX {
+            self.anomaly(Anomaly::NamesTooMany);
+            return None;
+        }
+        Some(self.batch.local.add(name))
+    }
+
+    /// When the open event happened.
+    pub fn time(&mut self, time: Timestamp) {
+        if let Some(open) = &mut self.open {
+            open.head.time = time;
+            open.time_stated = true;
+        }
+    }
+
+    /// Whether the open event has been given its time.
+    pub fn has_time(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.time_stated)
+    }
+
+    /// When the open event was received: what a missing year or date is inferred from.
+    pub fn received_at(&self) -> Timestamp {
+        self.open.as_ref().map_or(self.now, |open| open.head.received_at)
+    }
+
+    /// Flags the open event.
+    pub fn anomaly(&mut self, anomaly: Anomaly) {
+        if let Some(open) = &mut self.open {
+            open.head.anomalies.insert(anomaly);
+        }
+    }
+
+    /// Marks the open event as one that no format understood.
+    pub fn unparsed(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.head.unparsed = true;
+        }
+    }
+
+    pub fn null(&mut self, id: FieldId) {
+        self.push(Cell { field: id, kind: Kind::Null, payload: 0 });
+    }
+
+    /// A text: referred to if it is a slice of [`input`](Self::input), else copied.
+    #[inline]
+    pub fn text(&mut self, id: FieldId, value: &str) {
+        match self.text_cell(id, value) {
+            Some(cell) => self.push(cell),
+            None => self.anomaly(Anomaly::FieldsTooMany),
+        }
+    }
+
+    /// A text that `write` appends to the arena it is given: decoded text without a copy in between.
+    pub fn text_with(&mut self, id: FieldId, write: impl FnOnce(&mut String)) {
+        if let Some(cell) = self.arena_cell(id, write) {
+            self.push(cell);
+        }
+    }
+
+    pub fn integer(&mut self, id: FieldId, value: i64) {
+        self.push(Cell { field: id, kind: Kind::Integer, payload: value as u64 });
+    }
+
+    pub fn float(&mut self, id: FieldId, value: f64) {
+        self.push(Cell { field: id, kind: Kind::Float, payload: value.to_bits() });
+    }
+
+    pub fn boolean(&mut self, id: FieldId, value: bool) {
+        self.push(Cell { field: id, kind: Kind::Boolean, payload: u64::from(value) });
+    }
+
+    /// An address. IPv4 addresses mapped into IPv6 become plain IPv4, so that rules and searches see one form.
+    pub fn ip(&mut self, id: FieldId, value: IpAddr) {
+        let cell = match value.to_canonical() {
+            IpAddr::V4(ip) => Cell { field: id, kind: Kind::Ip4, payload: u64::from(ip.to_bits()) },
+            IpAddr::V6(ip) => {
+                self.batch.wide.push(ip);
+                Cell { field: id, kind: Kind::Ip6, payload: (self.batch.wide.len() - 1) as u64 }
+            }
+        };
+        self.push(cell);
+    }
+
+    pub fn timestamp(&mut self, id: FieldId, value: Timestamp) {
+        self.push(Cell { field: id, kind: Kind::Timestamp, payload: value.0 as u64 });
+    }
+
+    /// Several texts under one field.
+    pub fn text_list<'t>(&mut self, id: FieldId, values: impl IntoIterator<Item = &'t str>) {
+        let mut list = self.list(id);
+        for value in values {
+            list.text(value);
+        }
+        list.close();
+    }
+
+    /// A list whose items are added one by one.
+    pub fn list(&mut self, id: FieldId) -> ListWriter<'_, 'i> {
+        let start = self.batch.items.len();
+        ListWriter { writer: self, field: id, start }
+    }
+
+    /// A text as the type that the schema gives `id`: an address becomes an address, digits an integer. What does
+    /// not read as that type stays text.
+    pub fn typed(&mut self, id: FieldId, value: &str) {
+        match self.batch.schema.field_type(id) {
+            FieldType::Text | FieldType::Timestamp => self.text(id, value),
+            FieldType::Integer => match value.parse() {
+                Ok(number) => self.integer(id, number),
+                Err(_) => self.text(id, value),
+            },
+            FieldType::Float => match value.parse() {
+                Ok(number) => self.float(id, number),
+                Err(_) => self.text(id, value),
+            },
+            FieldType::Boolean => match value {
+                "true" => self.boolean(id, true),
+                "false" => self.boolean(id, false),
+                _ => self.text(id, value),
+            },
+            FieldType::Ip => match value.parse() {
+                Ok(address) => self.ip(id, address),
+                Err(_) => self.text(id, value),
+            },
+        }
+    }
+
+    /// The value that the open event has for `id` so far.
+    pub fn get(&self, id: FieldId) -> Option<Value<'_>> {
+        let open = self.open.as_ref()?;
+        let cells = self.batch.cells.get(open.head.cells_start as usize..)?;
+        let cell = cells.iter().find(|cell| cell.field == id)?;
+        Some(match cell.kind {
+            Kind::TextInput => Value::Text(slice(self.input, cell.payload)),
+            _ => self.batch.value(cell),
+        })
+    }
+
+    pub fn has(&self, id: FieldId) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// How many fields the open event has so far.
+    pub fn field_count(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| self.batch.cells.len() - open.head.cells_start as usize)
+    }
+
+    fn push(&mut self, cell: Cell) {
+        let Some(open) = &mut self.open else { return };
+        if self.batch.cells.len() - open.head.cells_start as usize >= EVENT_FIELDS_MAX {
+            open.head.anomalies.insert(Anomaly::FieldsTooMany);
+            return;
+        }
+        self.batch.cells.push(cell);
+    }
+
+    #[inline]
+    fn text_cell(&mut self, id: FieldId, value: &str) -> Option<Cell> {
+        // A slice of the input is recognised by where it lies in memory.
+        let offset = (value.as_ptr() as usize).wrapping_sub(self.input.as_ptr() as usize);
+        if offset <= self.input.len() && value.len() <= self.input.len() - offset {
+            return Some(Cell { field: id, kind: Kind::TextInput, payload: pack(offset as u32, value.len() as u32) });
+        }
+        self.arena_cell(id, |arena| arena.push_str(value))
+    }
+
+    fn arena_cell(&mut self, id: FieldId, write: impl FnOnce(&mut String)) -> Option<Cell> {
+        let start = self.batch.arena.len();
+        write(&mut self.batch.arena);
+        let length = self.batch.arena.len().saturating_sub(start);
+        if self.batch.arena.len() > ARENA_BYTES_MAX {
+            self.batch.arena.truncate(start);
+            self.anomaly(Anomaly::FieldsTooMany);
+            return None;
+        }
+        Some(Cell { field: id, kind: Kind::TextArena, payload: pack(start as u32, length as u32) })
+    }
+}
+
+/// Adds items to a list; made by [`BatchWriter::list`]. Dropped without [`close`](Self::close) it leaves no field.
+pub struct ListWriter<'w, 'i> {
+    writer: &'w mut BatchWriter<'i>,
+    field: FieldId,
+    start: usize,
+}
+
+impl ListWriter<'_, '_> {
+    pub fn text(&mut self, value: &str) {
+        if let Some(cell) = self.writer.text_cell(self.field, value) {
+            self.push(cell);
+        }
+    }
+
+    pub fn text_with(&mut self, write: impl FnOnce(&mut String)) {
+        if let Some(cell) = self.writer.arena_cell(self.field, write) {
+            self.push(cell);
+        }
+    }
+
+    pub fn integer(&mut self, value: i64) {
+        self.push(Cell { field: self.field, kind: Kind::Integer, payload: value as u64 });
+    }
+
+    pub fn float(&mut self, value: f64) {
+        self.push(Cell { field: self.field, kind: Kind::Float, payload: value.to_bits() });
+    }
+
+    pub fn boolean(&mut self, value: bool) {
+        self.push(Cell { field: self.field, kind: Kind::Boolean, payload: u64::from(value) });
+    }
+
+    pub fn null(&mut self) {
+        self.push(Cell { field: self.field, kind: Kind::Null, payload: 0 });
+    }
+
+    pub fn ip(&mut self, value: IpAddr) {
+        let cell = match value.to_canonical() {
+            IpAddr::V4(ip) => Cell { field: self.field, kind: Kind::Ip4, payload: u64::from(ip.to_bits()) },
+            IpAddr::V6(ip) => {
+                self.writer.batch.wide.push(ip);
+                let index = self.writer.batch.wide.len() - 1;
+                Cell { field: self.field, kind: Kind::Ip6, payload: index as u64 }
+            }
+        };
+        self.push(cell);
+    }
+
+    /// How many items there are so far.
+    pub fn len(&self) -> usize {
+        self.writer.batch.items.len() - self.start
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds the list to the event; a list of one becomes that value, so that readers need not tell them apart.
+    pub fn close(self) {
+        let Self { writer, field, start } = self;
+        let count = writer.batch.items.len() - start;
+        if count == 1
+            && let Some(cell) = writer.batch.items.pop()
+        {
+            writer.push(cell);
+        } else {
+            writer.push(Cell { field, kind: Kind::List, payload: pack(start as u32, count as u32) });
+        }
+    }
+
+    fn push(&mut self, cell: Cell) {
+        if self.len() >= LIST_ITEMS_MAX {
+            self.writer.anomaly(Anomaly::ListTooLong);
+        } else {
+            self.writer.batch.items.push(cell);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::FrameId;
+
+    fn build(input: &str, fill: impl FnOnce(&mut BatchWriter<'_>)) -> EventBatch {
+        let now = Timestamp::from_seconds(1_000);
+        EventBatch::build(Arc::new(Schema::ecs()), FrameId(7), now, Vec::new(), input.to_owned(), fill)
+    }
+
+    #[test]
+    fn slices_of_the_input_are_referred_to_and_other_text_is_copied() {
+        let batch = build("user=root", |writer| {
+            let input = writer.input();
+            writer.begin(input, 0, Timestamp(5), 9);
+            let (_, name) = input.split_once('=').unwrap();
+            writer.text(field::USER_NAME, name);
+            writer.text(field::MESSAGE, &"x".repeat(3));
+        });
+        let event = batch.event(0).unwrap();
+        assert_eq!(event.text(field::USER_NAME), Some("root"));
+        assert_eq!(event.text(field::MESSAGE), Some("xxx"));
+        assert_eq!(batch.arena, "xxxtime_missing");
+        assert_eq!((event.original(), event.position(), event.id().to_string().as_str()), ("user=root", 9, "7-0"));
+    }
+
+    #[test]
+    fn values_keep_their_types() {
+        let batch = build("", |writer| {
+            writer.begin("", 0, Timestamp(5), 0);
+            writer.typed(field::SOURCE_IP, "203.0.113.9");
+            writer.typed(field::DESTINATION_IP, "2001:db8::1");
+            writer.typed(field::CLIENT_IP, "::ffff:192.0.2.1");
+            writer.typed(field::SOURCE_PORT, "22");
+            writer.typed(field::CLIENT_PORT, "ssh");
+            writer.text_list(field::EVENT_CATEGORY, ["authentication", "session"]);
+            writer.text_list(field::EVENT_TYPE, ["start"]);
+        });
+        let event = batch.event(0).unwrap();
+        let texts: Vec<_> = event.fields().map(|(id, value)| (batch.field_name(id), value.to_text())).collect();
+        assert_eq!(
+            texts,
+            [
+                ("source.ip", "203.0.113.9".into()),
+                ("destination.ip", "2001:db8::1".into()),
+                ("client.ip", "192.0.2.1".into()),
+                ("source.port", "22".into()),
+                ("client.port", "ssh".into()),
+                ("event.category", "authentication,session".into()),
+                ("event.type", "start".into()),
+                ("panoptes.anomaly", "time_missing".into()),
+            ]
+        );
+        assert_eq!(event.get(field::SOURCE_PORT), Some(Value::Integer(22)));
+        assert!(matches!(event.get(field::CLIENT_PORT), Some(Value::Text(_))));
+        assert_eq!(event.get(field::EVENT_TYPE), Some(Value::Text("start")));
+    }
+
+    #[test]
+    fn a_rolled_back_event_leaves_nothing_of_the_first_try() {
+        let batch = build("line", |writer| {
+            let input = writer.input();
+            writer.begin(input, 0, Timestamp(5), 0);
+            writer.time(Timestamp(1));
+            writer.text(field::MESSAGE, &"copied".repeat(2));
+            writer.ip(field::SOURCE_IP, "2001:db8::1".parse().unwrap());
+            writer.anomaly(Anomaly::Truncated);
+            writer.rollback();
+            writer.time(Timestamp(2));
+            writer.text(field::MESSAGE, input);
+        });
+        let event = batch.event(0).unwrap();
+        assert_eq!((event.fields().len(), event.time(), event.text(field::MESSAGE)), (1, Timestamp(2), Some("line")));
+        assert!(event.anomalies().is_empty() && batch.arena.is_empty() && batch.wide.is_empty());
+    }
+
+    #[test]
+    fn times_ahead_of_the_clock_are_clamped_and_flagged() {
+        let batch = build("", |writer| {
+            for seconds in [1_000 + 299, 1_000 + 301] {
+                writer.begin("", 0, Timestamp(5), 0);
+                writer.time(Timestamp::from_seconds(seconds));
+            }
+        });
+        let seen: Vec<_> =
+            batch.events().map(|it| (it.time().as_seconds(), it.anomalies().contains(Anomaly::TimeAhead))).collect();
+        assert_eq!(seen, [(1_299, false), (1_000, true)]);
+    }
+
+    #[test]
+    fn invented_names_are_local_and_bounded() {
+        let batch = build("", |writer| {
+            for n in 0..=LOCAL_NAMES_MAX {
+                if n % 1_000 == 0 {
+                    writer.begin("", 0, Timestamp(5), 0);
+                }
+                if let Some(id) = writer.field(&format!("x{n}")) {
+                    writer.integer(id, 1);
+                }
+            }
+        });
+        assert_eq!(batch.field_id("x5").map(|id| id.fixed_index().is_some()), Some(false));
+        assert_eq!(batch.field_id(&format!("x{LOCAL_NAMES_MAX}")), None);
+        assert!(batch.events().last().unwrap().anomalies().contains(Anomaly::NamesTooMany));
+        assert_eq!(batch.event(0).unwrap().get_named("x999"), Some(Value::Integer(1)));
+        assert_eq!(batch.event(1).unwrap().get_named("x999"), None);
+    }
+
+    #[test]
+    fn fields_and_list_items_are_bounded() {
+        let batch = build("", |writer| {
+            writer.begin("", 0, Timestamp(5), 0);
+            for _ in 0..=EVENT_FIELDS_MAX {
+                writer.integer(field::SOURCE_PORT, 1);
+            }
+            writer.begin("", 0, Timestamp(5), 0);
+            writer.text_list(field::TAGS, std::iter::repeat_n("t", LIST_ITEMS_MAX + 1));
+        });
+        let (first, second) = (batch.event(0).unwrap(), batch.event(1).unwrap());
+        assert!(first.anomalies().contains(Anomaly::FieldsTooMany));
+        assert_eq!(first.fields().len(), EVENT_FIELDS_MAX + 1, "the anomaly itself is told beyond the limit");
+        assert!(second.anomalies().contains(Anomaly::ListTooLong));
+        assert!(matches!(second.get(field::TAGS), Some(Value::List(list)) if list.len() == LIST_ITEMS_MAX));
+    }
+
+    #[test]
+    fn decoded_text_is_bounded() {
+        let batch = build("", |writer| {
+            writer.begin("", 0, Timestamp(5), 0);
+            writer.text_with(field::MESSAGE, |out| out.extend(std::iter::repeat_n('x', ARENA_BYTES_MAX + 1)));
+        });
+        let event = batch.event(0).unwrap();
+        assert!(event.text(field::MESSAGE).is_none());
+        assert!(event.anomalies().contains(Anomaly::FieldsTooMany));
+    }
+
+    #[test]
+    fn the_event_itself_answers_for_time_source_and_original() {
+        let origin = crate::Origin { source: "s".into(), input: "tcp".into(), ..Default::default() };
+        let batch = EventBatch::build(
+            Arc::new(Schema::ecs()),
+            FrameId(1),
+            Timestamp::from_seconds(9),
+            vec![origin],
+            "line".into(),
+            |writer| {
+                writer.begin(writer.input(), 0, Timestamp(5), 0);
+                writer.time(Timestamp(3));
+            },
+        );
+        let event = batch.event(0).unwrap();
+        assert_eq!(event.get_named("@timestamp"), Some(Value::Timestamp(Timestamp(3))));
+        assert_eq!(event.get_named("event.original"), Some(Value::Text("line")));
+        assert_eq!(event.get_named("panoptes.source"), Some(Value::Text("s")));
+        assert_eq!(event.fields().len(), 0);
+    }
+}

@@ -1,0 +1,2 @@
+//! The Panoptes binary.
+fn main() {}
