@@ -284,6 +284,38 @@ impl<'i> BatchWriter<'i> {
         self.get(id).is_some()
     }
 
+    /// The `index`th field of the open event so far, in the order of writing.
+    pub fn nth(&self, index: usize) -> Option<(FieldId, Value<'_>)> {
+        let cell = self.batch.cells.get(self.open.as_ref()?.head.cells_start as usize + index)?;
+        let value = match cell.kind {
+            Kind::TextInput => Value::Text(slice(self.input, cell.payload)),
+            _ => self.batch.value(cell),
+        };
+        Some((cell.field, value))
+    }
+
+    /// The name of a field, fixed or local.
+    pub fn field_name(&self, id: FieldId) -> &str {
+        self.batch.field_name(id)
+    }
+
+    /// Gives the open event `id` with the value of its `index`th field: a second name for the same bytes.
+    pub fn alias(&mut self, id: FieldId, index: usize) {
+        let Some(open) = &self.open else { return };
+        if let Some(cell) = self.batch.cells.get(open.head.cells_start as usize + index) {
+            self.push(Cell { field: id, ..*cell });
+        }
+    }
+
+    /// Takes the `index`th field away from the open event; the later ones move up.
+    pub fn remove(&mut self, index: usize) {
+        let Some(open) = &self.open else { return };
+        let at = open.head.cells_start as usize + index;
+        if at < self.batch.cells.len() {
+            self.batch.cells.remove(at);
+        }
+    }
+
     /// How many fields the open event has so far.
     pub fn field_count(&self) -> usize {
         self.open.as_ref().map_or(0, |open| self.batch.cells.len() - open.head.cells_start as usize)
@@ -476,6 +508,26 @@ mod tests {
         let event = batch.event(0).unwrap();
         assert_eq!((event.fields().len(), event.time(), event.text(field::MESSAGE)), (1, Timestamp(2), Some("line")));
         assert!(event.anomalies().is_empty() && batch.arena.is_empty() && batch.wide.is_empty());
+    }
+
+    #[test]
+    fn fields_written_so_far_can_be_seen_named_twice_and_taken_away() {
+        let batch = build("root", |writer| {
+            writer.begin(writer.input(), 0, Timestamp(5), 0);
+            let own = writer.field("who").unwrap();
+            writer.text(own, writer.input());
+            writer.integer(field::SOURCE_PORT, 22);
+            assert_eq!(writer.nth(0), Some((own, Value::Text("root"))));
+            assert_eq!(writer.nth(2), None);
+            assert_eq!(writer.field_name(own), "who");
+            writer.alias(field::USER_NAME, 0);
+            writer.alias(field::USER_ID, 9);
+            writer.remove(1);
+            writer.remove(9);
+        });
+        let event = batch.event(0).unwrap();
+        let fields: Vec<_> = event.fields().map(|(id, value)| (batch.field_name(id), value)).collect();
+        assert_eq!(fields, [("who", Value::Text("root")), ("user.name", Value::Text("root"))]);
     }
 
     #[test]
