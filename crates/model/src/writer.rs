@@ -514,6 +514,7 @@ mod tests {
     fn fields_written_so_far_can_be_seen_named_twice_and_taken_away() {
         let batch = build("root", |writer| {
             writer.begin(writer.input(), 0, Timestamp(5), 0);
+            writer.time(Timestamp(5));
             let own = writer.field("who").unwrap();
             writer.text(own, writer.input());
             writer.integer(field::SOURCE_PORT, 22);
