@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::batch::{Cell, Head, Kind, pack, slice};
+use crate::batch::{Cell, Head, Kind, pack, slice, unpack};
 use crate::{Anomaly, EventBatch, FieldId, FieldType, Schema, Timestamp, Value, field};
 
 /// How many fields one event may have. Further ones stay in the original text ([`Anomaly::FieldsTooMany`]).
@@ -307,6 +307,20 @@ impl<'i> BatchWriter<'i> {
         }
     }
 
+    /// Gives the open event `id` with bytes `start` to `end` of the text of its `index`th field; nothing if that field
+    /// is no text or shorter.
+    pub fn alias_part(&mut self, id: FieldId, index: usize, start: usize, end: usize) {
+        let Some(open) = &self.open else { return };
+        let Some(cell) = self.batch.cells.get(open.head.cells_start as usize + index) else { return };
+        if matches!(cell.kind, Kind::TextInput | Kind::TextArena) {
+            let (offset, length) = unpack(cell.payload);
+            if start <= end && end <= length {
+                let payload = pack((offset + start) as u32, (end - start) as u32);
+                self.push(Cell { field: id, payload, ..*cell });
+            }
+        }
+    }
+
     /// Takes the `index`th field away from the open event; the later ones move up.
     pub fn remove(&mut self, index: usize) {
         let Some(open) = &self.open else { return };
@@ -523,12 +537,16 @@ mod tests {
             assert_eq!(writer.field_name(own), "who");
             writer.alias(field::USER_NAME, 0);
             writer.alias(field::USER_ID, 9);
+            writer.alias_part(field::GROUP_NAME, 0, 1, 3);
+            writer.alias_part(field::GROUP_NAME, 0, 1, 5);
+            writer.alias_part(field::GROUP_NAME, 1, 0, 1);
             writer.remove(1);
             writer.remove(9);
         });
         let event = batch.event(0).unwrap();
         let fields: Vec<_> = event.fields().map(|(id, value)| (batch.field_name(id), value)).collect();
-        assert_eq!(fields, [("who", Value::Text("root")), ("user.name", Value::Text("root"))]);
+        let text = Value::Text;
+        assert_eq!(fields, [("who", text("root")), ("user.name", text("root")), ("group.name", text("oo"))]);
     }
 
     #[test]
