@@ -31,7 +31,7 @@ pub use crate::finding::{
     SAMPLE_BYTES_MAX, WordUnknown, sample_of,
 };
 pub use crate::id::{AlertId, EventId, EventIdMalformed, FindingId, FrameId, content_hash};
-pub use crate::raw::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogFrame, Origin, RawBatch, RawRecord};
+pub use crate::raw::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogFrame, Origin, RECORD_BYTES_MAX, RawBatch, RawRecord};
 pub use crate::schema::{FieldId, FieldType, Schema, SchemaFull, field};
 pub use crate::severity::{Severity, SeverityUnknown};
 pub use crate::time::Timestamp;

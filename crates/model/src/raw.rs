@@ -17,6 +17,9 @@ pub struct Origin {
     pub peer: Option<IpAddr>,
     /// The file they were read from.
     pub path: Option<String>,
+    /// Which file that was, whatever its name is by now: what `intake` recognises it by after a rotation or a
+    /// restart. With [`RawRecord::position`] it makes a committed batch enough to resume from.
+    pub identity: Option<String>,
     /// The format that the configuration fixed for this source; `None` lets content decide.
     pub format: Option<String>,
     /// The time zone (IANA name or `+02:00`) of times without one; `None` means UTC.
@@ -36,6 +39,9 @@ pub struct RawRecord {
     pub position: u64,
 }
 
+/// The length that intake cuts longer records to. A record of exactly this length has lost its end
+/// ([`Anomaly::LineTooLong`](crate::Anomaly)); whole ones are shorter.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// How much text a batch may hold; offsets stay well inside `u32`. A producer starts a new batch before this.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 /// How many records a batch may hold.
