@@ -23,8 +23,8 @@ impl FieldId {
         Self(index | Self::LOCAL_BIT)
     }
 
-    /// The index among the batch's own names, if the name is local.
-    pub(crate) const fn local_index(self) -> Option<u32> {
+    /// The index among the batch's own names, if the name is local: usable as an index into a table per batch.
+    pub const fn local_index(self) -> Option<u32> {
         if self.0 & Self::LOCAL_BIT == 0 { None } else { Some(self.0 & !Self::LOCAL_BIT) }
     }
 

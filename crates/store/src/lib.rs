@@ -1,1 +1,3 @@
-//! (see ARCHITECTURE.md)
+//! Keeps evidence: what came in, encrypted, durable and searchable.
+
+pub mod pivot;

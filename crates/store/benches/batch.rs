@@ -1,0 +1,222 @@
+//! What a batch costs: parsing into it, matching on it, turning it into columns; beside `serde_json` and `sonic-rs`
+//! trees over the same bytes in the same run. One thread, medians of several rounds.
+//!
+//! Input: all Windows events of the `security-datasets` corpus (`PANOPTES_CORPORA`, else `../shared/corpora`), in
+//! batches of one mebibyte, as the pipeline makes them. Run by `cargo xtask bench batch`.
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+
+use std::hint::black_box;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use aho_corasick::AhoCorasick;
+use panoptes_model::{EventBatch, FieldType, FrameId, Schema, Timestamp, Value};
+use panoptes_normalize::json;
+
+const BATCH_BYTES: usize = 1 << 20;
+const ROUNDS: usize = 5;
+
+/// What the match bench looks at: the fields that most Sigma rules for Windows name.
+const FIELDS: [&str; 12] = [
+    "EventID",
+    "Channel",
+    "Image",
+    "CommandLine",
+    "ParentImage",
+    "ParentCommandLine",
+    "TargetFilename",
+    "TargetObject",
+    "DestinationIp",
+    "User",
+    "ScriptBlockText",
+    "OriginalFileName",
+];
+
+/// Fragments of the kind rules look for; written for this bench.
+const NEEDLES: [&str; 16] = [
+    "powershell",
+    "-encodedcommand",
+    "mimikatz",
+    "rundll32",
+    "regsvr32",
+    "certutil",
+    "\\temp\\",
+    "lsass",
+    "invoke-",
+    "downloadstring",
+    "schtasks",
+    "wmic",
+    "\\currentversion\\run",
+    "net user",
+    "vssadmin",
+    "bitsadmin",
+];
+
+fn main() {
+    let Some(lines) = windows_lines() else {
+        println!("skipped: no corpus `security-datasets` in PANOPTES_CORPORA or ../shared/corpora");
+        return;
+    };
+    let bytes: usize = lines.iter().map(String::len).sum();
+    let events: usize = lines.iter().map(|it| it.lines().count()).sum();
+    println!("{events} events, {:.0} MB, batches of {} KiB\n", mega(bytes), BATCH_BYTES >> 10);
+    println!("{:<44} {:>9} {:>12} {:>8}", "", "MB/s", "events/s", "ratio");
+
+    let mut schema = Schema::ecs();
+    for name in FIELDS {
+        schema.intern(name, FieldType::Text).expect("a dozen names fit");
+    }
+    let schema = Arc::new(schema);
+    let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(NEEDLES).expect("literal patterns");
+    let report = |name: &str, seconds: f64, baseline: f64| {
+        println!(
+            "{name:<44} {:>9.0} {:>12.0} {:>7.1}x",
+            mega(bytes) / seconds,
+            events as f64 / seconds,
+            baseline / seconds
+        );
+    };
+
+    let serde = timed(|| {
+        for line in lines.iter().flat_map(|it| it.lines()) {
+            black_box(serde_json::from_str::<serde_json::Value>(line).expect("corpus is JSON"));
+        }
+    });
+    report("parse: serde_json::Value", serde, serde);
+    let sonic = timed(|| {
+        for line in lines.iter().flat_map(|it| it.lines()) {
+            black_box(sonic_rs::from_str::<sonic_rs::Value>(line).expect("corpus is JSON"));
+        }
+    });
+    report("parse: sonic_rs::Value", sonic, serde);
+    // As in the pipeline: the bytes are checked as UTF-8, then become the batch's own input.
+    let own = timed(|| {
+        for text in &lines {
+            black_box(parse(&schema, text.clone().into_bytes()));
+        }
+    });
+    report("parse: EventBatch (UTF-8 check, decoding)", own, serde);
+
+    let trees: Vec<serde_json::Value> =
+        lines.iter().flat_map(|it| it.lines()).map(|it| serde_json::from_str(it).expect("JSON")).collect();
+    let mut tree_hits = 0;
+    let on_tree = timed(|| {
+        tree_hits = 0;
+        for tree in &trees {
+            for name in FIELDS {
+                tree_hits += match tree.get(name) {
+                    Some(serde_json::Value::String(text)) => needles.find_iter(text.as_str()).count(),
+                    _ => 0,
+                };
+            }
+        }
+    });
+    drop(trees);
+    let batches: Vec<EventBatch> = lines.iter().map(|it| parse(&schema, it.clone().into_bytes())).collect();
+    let ids: Vec<_> = FIELDS.iter().filter_map(|name| schema.id(name)).collect();
+    let mut batch_hits = 0;
+    let on_batch = timed(|| {
+        batch_hits = 0;
+        for event in batches.iter().flat_map(EventBatch::events) {
+            for id in &ids {
+                batch_hits += match event.get(*id) {
+                    Some(Value::Text(text)) => needles.find_iter(text).count(),
+                    _ => 0,
+                };
+            }
+        }
+    });
+    assert_eq!(tree_hits, batch_hits, "both must find the same");
+    println!();
+    report("match: serde_json::Value", on_tree, on_tree);
+    report("match: EventBatch", on_batch, on_tree);
+
+    println!();
+    let memory: usize = batches.iter().map(EventBatch::memory_bytes).sum();
+    pivot(&batches, &report);
+    println!("\nmemory of all batches: {:.2} bytes per byte of input", memory as f64 / bytes as f64);
+}
+
+fn pivot(batches: &[EventBatch], report: &dyn Fn(&str, f64, f64)) {
+    let seconds = timed(|| {
+        for batch in batches {
+            black_box(panoptes_store::pivot::pivot_batch(batch));
+        }
+    });
+    report("pivot: EventBatch to Arrow columns", seconds, seconds);
+}
+
+fn parse(schema: &Arc<Schema>, bytes: Vec<u8>) -> EventBatch {
+    let text = String::from_utf8(bytes).expect("corpus is UTF-8");
+    EventBatch::build(Arc::clone(schema), FrameId(1), Timestamp(0), Vec::new(), text, |writer| {
+        for line in writer.input().lines() {
+            writer.begin(line, 0, Timestamp(0), 0);
+            json::read_object(writer, line).expect("corpus is JSON");
+        }
+    })
+}
+
+/// The median time of some rounds, after one to warm up.
+fn timed(mut work: impl FnMut()) -> f64 {
+    work();
+    let mut seconds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[ROUNDS / 2]
+}
+
+fn mega(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// The lines of every zipped JSON capture under `windows` or `compound`, in texts of about [`BATCH_BYTES`].
+fn windows_lines() -> Option<Vec<String>> {
+    let root = std::env::var_os("PANOPTES_CORPORA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"), PathBuf::from);
+    let mut archives = Vec::new();
+    find_archives(&root.join("security-datasets/datasets"), &mut archives);
+    archives.sort();
+    let mut texts = vec![String::new()];
+    for path in archives {
+        let mut archive = zip::ZipArchive::new(std::fs::File::open(path).ok()?).ok()?;
+        for index in 0..archive.len() {
+            let mut file = archive.by_index(index).ok()?;
+            if !file.name().ends_with(".json") {
+                continue;
+            }
+            let mut text = String::new();
+            file.read_to_string(&mut text).ok()?;
+            for line in
+                text.lines().filter(|it| serde_json::from_str::<serde_json::Value>(it).is_ok_and(|it| it.is_object()))
+            {
+                if texts.last().is_some_and(|last| last.len() + line.len() > BATCH_BYTES) {
+                    texts.push(String::new());
+                }
+                if let Some(last) = texts.last_mut() {
+                    last.push_str(line);
+                    last.push('\n');
+                }
+            }
+        }
+    }
+    (texts.len() > 1).then_some(texts)
+}
+
+fn find_archives(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            find_archives(&path, out);
+        } else if path.extension().is_some_and(|it| it == "zip") && !path.components().any(|it| it.as_os_str() == "aws")
+        {
+            out.push(path);
+        }
+    }
+}
