@@ -1,1 +1,77 @@
-fn main() {}
+//! Chores of the repository: `cargo xtask help` lists them.
+//!
+//! # Where to look first
+//! * [`tidy`]: one file per check, each over a [`tidy::Tree`] of texts, so that every check is tested to be able to fail.
+//! * [`check`]: all that CI runs after the tests, in order.
+//! * [`bench`]: the figures of `BENCHMARKS.md`.
+//!
+//! # Invariants
+//! * Depends on no Panoptes crate: it must build when they don't.
+//! * Changes no file, except `generate`, which says so.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a tool for a terminal, that times what it runs"
+)]
+
+mod bench;
+mod check;
+mod generated;
+mod licences;
+mod run;
+mod score;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+const HELP: &str = "\
+Chores of the repository. Each runs from any folder in it.
+
+  cargo xtask tidy           order of the tree: edges between crates, the map, dead files, left-overs, links, rules and their tests
+  cargo xtask check          all that CI runs after the tests: format, lints, tidy, licences, rules, generated files, scores
+                             (--tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
+  cargo xtask licences       licences of all dependencies
+  cargo xtask generate       writes the generated files: docs/config.schema.json
+  cargo xtask score          what is understood of the corpora: fail2ban, loghub (PANOPTES_CORPORA, else ../shared/corpora)
+  cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http)
+  cargo xtask help           this list
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all was well.
+fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["check"] => check::run(None),
+        ["check", "--tests", log, "--tests-status", status] => {
+            let status = status.parse().context("`--tests-status` is no number")?;
+            check::run(Some(check::Tests { log: log.as_ref(), status }))
+        }
+        ["licences"] => licences::run(),
+        ["generate"] => generated::write(),
+        ["score"] => score::run(),
+        ["bench", "batch"] => bench::batch(),
+        ["bench", "river", options @ ..] => bench::river(options),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        _ => bail!("there is no chore `{}`; `cargo xtask help` lists them", words.join(" ")),
+    }
+}
