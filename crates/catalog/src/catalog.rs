@@ -152,6 +152,15 @@ fn pool_options(connections_max: u32) -> AnyPoolOptions {
         .max_connections(connections_max)
         .acquire_timeout(Duration::from_secs(2 * BUSY_SECONDS_MAX))
         .after_connect(|connection, _| Box::pin(set_pragmas(connection)))
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
+}
+
+/// On a full disk or an I/O error SQLite rolls back by itself; the driver then believes for ever to be in a
+/// transaction and can begin no other. Such a connection is closed; the next call gets a fresh one.
+async fn is_reusable(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    // What was queued before, a rollback among it, is done when this returns.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn connect(url: &str) -> Result<AnyConnection, CatalogError> {

@@ -248,3 +248,34 @@ fn calls_can_be_made_from_any_thread_of_a_runtime() {
     }
     let _only_compiled: fn(&Catalog) = calls;
 }
+
+#[tokio::test]
+async fn a_lock_that_is_held_too_long_is_told_as_such() {
+    let temporary = Temporary::new().await;
+    let other = reopen(&temporary, 1).await.unwrap();
+    let mut impatient = other.write().await.unwrap();
+    sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&mut *impatient).await.unwrap();
+    impatient.rollback().await.unwrap();
+    let held = temporary.catalog.write().await.unwrap();
+    let error = other.commit_fold(FrameId(1), NOW, &[], &[]).await.unwrap_err();
+    assert!(matches!(error, CatalogError::Locked { .. }), "{error:?}");
+    // Readers do not mind.
+    assert_eq!(other.folded_through().await.unwrap(), FrameId(0));
+    held.rollback().await.unwrap();
+    assert!(other.commit_fold(FrameId(1), NOW, &[], &[]).await.unwrap().applied);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_such_and_the_fold_can_be_tried_again() {
+    let temporary = Temporary::new().await;
+    let catalog = &temporary.catalog;
+    // SQLite lowers the limit no further than to what is in use.
+    let mut transaction = catalog.write().await.unwrap();
+    sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let many: Vec<_> = (1..200).map(|n| alert(n, "203.0.113.9", 100)).collect();
+    let error = catalog.commit_fold(FrameId(1), NOW, &updates(&many), &[]).await.unwrap_err();
+    assert!(matches!(error, CatalogError::DiskFull { .. }), "{error:?}");
+    // A limit lasts as long as its connection, and the broken one was given up.
+    assert_eq!(temporary.fold(1, &many).await.opened.len(), many.len());
+}
