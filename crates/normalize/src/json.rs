@@ -57,20 +57,12 @@ pub enum Reason {
 /// # Errors
 /// [`Malformed`] says where the text stops being JSON; the fields before that place were written.
 pub fn read_object(writer: &mut BatchWriter<'_>, text: &str) -> Result<(), Malformed> {
-    let mut reader =
-        Reader { text, bytes: text.as_bytes(), at: 0, name: String::new(), scratch: String::new(), seen: [0; 4] };
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, name: String::new(), scratch: String::new() };
     reader.skip_space();
     reader.eat(b'{', Reason::NotAnObject)?;
     reader.object(writer, 1)?;
     reader.skip_space();
     if reader.at < reader.bytes.len() { Err(reader.malformed(Reason::Trailing)) } else { Ok(()) }
-}
-
-/// A string as it lies in the text.
-struct Span {
-    start: usize,
-    end: usize,
-    escaped: bool,
 }
 
 struct Reader<'t> {
@@ -80,8 +72,6 @@ struct Reader<'t> {
     /// The dotted name of the object being read, with a dot behind unless empty.
     name: String,
     scratch: String,
-    /// A 256-bit filter of the fields written so far: says cheaply that a key is new.
-    seen: [u64; 4],
 }
 
 impl<'t> Reader<'t> {
@@ -124,11 +114,11 @@ impl<'t> Reader<'t> {
         loop {
             self.skip_space();
             self.eat(b'"', Reason::KeyExpected)?;
-            let key = self.string(writer)?;
+            let key = self.key(writer)?;
             self.skip_space();
             self.eat(b':', Reason::ColonExpected)?;
             self.skip_space();
-            self.member(writer, &key, depth)?;
+            self.member(writer, key, depth)?;
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -141,94 +131,90 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A key whose opening quote has been read; `None`: it had escapes and lies decoded in `scratch`.
+    #[inline]
+    fn key(&mut self, writer: &mut BatchWriter<'_>) -> Result<Option<&'t str>, Malformed> {
+        if let Some(text) = self.plain_string() {
+            return Ok(Some(text));
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let flagged = self.decode(&mut scratch);
+        self.scratch = scratch;
+        if flagged? {
+            writer.anomaly(Anomaly::SyntaxInvalid);
+        }
+        Ok(None)
+    }
+
     /// One value under `key` of the object being read.
-    fn member(&mut self, writer: &mut BatchWriter<'_>, key: &Span, depth: usize) -> Result<(), Malformed> {
+    fn member(&mut self, writer: &mut BatchWriter<'_>, key: Option<&'t str>, depth: usize) -> Result<(), Malformed> {
         let parent = self.name.len();
         if self.peek() == Some(b'{') {
-            self.push_key(writer, key)?;
-            if depth < NESTING_MAX && self.name.len() < NAME_BYTES_MAX {
-                self.name.push('.');
-                self.at += 1;
-                let empty = self.at;
-                self.object(writer, depth + 1)?;
-                if self.slice(empty, self.at).trim_ascii() == "}" {
-                    // An empty object has no leaf: keep that the key was there.
-                    self.name.pop();
-                    if let Some(id) = writer.field(&self.name) {
-                        self.note(writer, id);
-                        writer.null(id);
-                    }
-                }
-            } else {
-                writer.anomaly(Anomaly::NestingTooDeep);
-                let start = self.at;
-                self.skip_value()?;
-                if let Some(id) = writer.field(&self.name) {
-                    writer.text(id, self.slice(start, self.at));
-                }
-            }
+            self.push_key(key);
+            self.nested(writer, depth)?;
             self.name.truncate(parent);
             return Ok(());
         }
-        let id = if parent == 0 && !key.escaped {
-            writer.field(self.slice(key.start, key.end))
-        } else {
-            self.push_key(writer, key)?;
-            let id = writer.field(&self.name);
-            self.name.truncate(parent);
-            id
+        let id = match key {
+            Some(key) if parent == 0 => writer.key(key),
+            _ => {
+                self.push_key(key);
+                let id = writer.key(&self.name);
+                self.name.truncate(parent);
+                id
+            }
         };
         match id {
-            Some(id) => {
-                self.note(writer, id);
-                self.value(writer, id)
-            }
+            Some(id) => self.value(writer, id),
             None => self.skip_value(),
         }
     }
 
-    /// Appends the decoded key to the dotted name.
-    fn push_key(&mut self, writer: &mut BatchWriter<'_>, key: &Span) -> Result<(), Malformed> {
-        let text = self.slice(key.start, key.end);
-        if key.escaped {
-            let mut scratch = std::mem::take(&mut self.scratch);
-            scratch.clear();
-            let done = unescape(text, &mut scratch);
-            self.name.push_str(&scratch);
-            self.scratch = scratch;
-            self.flag_escape(writer, done, key)?;
-        } else {
-            self.name.push_str(text);
-        }
-        Ok(())
+    /// Appends the key to the dotted name.
+    fn push_key(&mut self, key: Option<&'t str>) {
+        self.name.push_str(key.unwrap_or(&self.scratch));
     }
 
-    /// Flags a key that the event has already.
-    fn note(&mut self, writer: &mut BatchWriter<'_>, id: FieldId) {
-        let bit = id.fixed_index().unwrap_or_else(|| writer.field_count().wrapping_mul(37)) % 256;
-        if let Some(word) = self.seen.get_mut(bit / 64) {
-            let mask = 1 << (bit % 64);
-            if *word & mask != 0 && writer.has(id) {
-                writer.anomaly(Anomaly::KeyDuplicate);
+    /// The object at hand, whose dotted name is complete.
+    fn nested(&mut self, writer: &mut BatchWriter<'_>, depth: usize) -> Result<(), Malformed> {
+        let start = self.at;
+        if depth >= NESTING_MAX || self.name.len() >= NAME_BYTES_MAX {
+            writer.anomaly(Anomaly::NestingTooDeep);
+            self.skip_value()?;
+            if let Some(id) = writer.key(&self.name) {
+                writer.text(id, self.slice(start, self.at));
             }
-            *word |= mask;
+            return Ok(());
         }
+        self.at += 1;
+        self.skip_space();
+        if self.peek() == Some(b'}') {
+            // An empty object has no leaf: keep that the key was there.
+            self.at += 1;
+            if let Some(id) = writer.key(&self.name) {
+                writer.null(id);
+            }
+            return Ok(());
+        }
+        self.name.push('.');
+        self.object(writer, depth + 1)
     }
 
     fn value(&mut self, writer: &mut BatchWriter<'_>, id: FieldId) -> Result<(), Malformed> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
-                let span = self.string(writer)?;
-                let text = self.slice(span.start, span.end);
-                if span.escaped {
-                    let mut done = Ok(false);
-                    writer.text_with(id, |arena| done = unescape(text, arena));
-                    self.flag_escape(writer, done, &span)?;
-                } else if matches!(writer.schema().field_type(id), FieldType::Text) {
-                    writer.text(id, text);
-                } else {
-                    writer.typed(id, text);
+                match self.plain_string() {
+                    Some(text) if writer.schema().field_type(id) == FieldType::Text => writer.text(id, text),
+                    Some(text) => writer.typed(id, text),
+                    None => {
+                        let mut done = Ok(false);
+                        writer.text_with(id, |arena| done = self.decode(arena));
+                        if done? {
+                            writer.anomaly(Anomaly::SyntaxInvalid);
+                        }
+                    }
                 }
             }
             Some(b'[') => {
@@ -256,24 +242,22 @@ impl<'t> Reader<'t> {
             return Ok(());
         }
         let is_ip = writer.schema().field_type(id) == FieldType::Ip;
-        let (mut control, mut lone) = (false, false);
+        let mut flagged = false;
         let mut list = writer.list(id);
         loop {
             self.skip_space();
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    let (span, flagged) = self.string_span()?;
-                    control |= flagged;
-                    let text = self.slice(span.start, span.end);
-                    if span.escaped {
-                        let mut done = Ok(false);
-                        list.text_with(|arena| done = unescape(text, arena));
-                        lone |= done.map_err(|at| Malformed { offset: span.start + at, reason: Reason::Escape })?;
-                    } else {
-                        match if is_ip { text.parse().ok() } else { None } {
+                    match self.plain_string() {
+                        Some(text) => match if is_ip { text.parse().ok() } else { None } {
                             Some(address) => list.ip(address),
                             None => list.text(text),
+                        },
+                        None => {
+                            let mut done = Ok(false);
+                            list.text_with(|arena| done = self.decode(arena));
+                            flagged |= done?;
                         }
                     }
                 }
@@ -302,7 +286,7 @@ impl<'t> Reader<'t> {
             }
         }
         list.close();
-        if control || lone {
+        if flagged {
             writer.anomaly(Anomaly::SyntaxInvalid);
         }
         Ok(())
@@ -368,53 +352,113 @@ impl<'t> Reader<'t> {
         if self.at == start { Err(self.malformed(Reason::Number)) } else { Ok(()) }
     }
 
-    /// The string whose opening quote has been read.
-    fn string(&mut self, writer: &mut BatchWriter<'_>) -> Result<Span, Malformed> {
-        let (span, control) = self.string_span()?;
-        if control {
-            writer.anomaly(Anomaly::SyntaxInvalid);
+    /// The string whose opening quote has been read, if it is its own text: no escapes, no control characters. Else
+    /// nothing is read, and [`decode`](Self::decode) is the way.
+    #[inline]
+    fn plain_string(&mut self) -> Option<&'t str> {
+        let end = next_special(self.bytes, self.at);
+        if self.bytes.get(end) != Some(&b'"') {
+            return None;
         }
-        Ok(span)
+        let text = self.slice(self.at, end);
+        self.at = end + 1;
+        Some(text)
     }
 
-    /// The same, and whether it holds raw control characters.
-    fn string_span(&mut self) -> Result<(Span, bool), Malformed> {
-        let start = self.at;
-        let (mut escaped, mut control) = (false, false);
+    /// Appends the string whose opening quote has been read to `out`, in one pass. `true`: it had raw control
+    /// characters, or a surrogate that stood alone and became U+FFFD.
+    fn decode(&mut self, out: &mut String) -> Result<bool, Malformed> {
+        let mut flagged = false;
+        let mut run = self.at;
+        self.at = next_special(self.bytes, self.at);
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    out.push_str(self.slice(run, self.at));
+                    self.at += 1;
+                    return Ok(flagged);
+                }
+                Some(b'\\') => {
+                    if run < self.at {
+                        out.push_str(self.slice(run, self.at));
+                    }
+                    flagged |= self.escape(out)?;
+                    run = self.at;
+                    // Escapes come in rows: line ends and indents.
+                    if self.peek() != Some(b'\\') {
+                        self.at = next_special(self.bytes, self.at);
+                    }
+                }
+                Some(_) => {
+                    flagged = true;
+                    self.at = next_special(self.bytes, self.at + 1);
+                }
+                None => {
+                    out.push_str(self.slice(run, self.bytes.len()));
+                    return Err(self.malformed(Reason::Truncated));
+                }
+            }
+        }
+    }
+
+    /// One escape, whose backslash is at hand. `true`: a surrogate stood alone.
+    #[inline]
+    fn escape(&mut self, out: &mut String) -> Result<bool, Malformed> {
+        let simple = match self.bytes.get(self.at + 1) {
+            Some(b'n') => '\n',
+            Some(b't') => '\t',
+            Some(b'r') => '\r',
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'u') => return self.unicode_escape(out),
+            Some(_) => return Err(self.malformed(Reason::Escape)),
+            None => return Err(Malformed { offset: self.bytes.len(), reason: Reason::Truncated }),
+        };
+        out.push(simple);
+        self.at += 2;
+        Ok(false)
+    }
+
+    fn unicode_escape(&mut self, out: &mut String) -> Result<bool, Malformed> {
+        let high = self.hex4(self.at + 2).ok_or_else(|| self.malformed(Reason::Escape))?;
+        self.at += 6;
+        if let 0xd800..=0xdbff = high
+            && self.bytes.get(self.at..self.at + 2) == Some(b"\\u")
+            && let Some(low @ 0xdc00..=0xdfff) = self.hex4(self.at + 2)
+        {
+            self.at += 6;
+            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            return Ok(false);
+        }
+        let character = char::from_u32(high);
+        out.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+        Ok(character.is_none())
+    }
+
+    fn hex4(&self, at: usize) -> Option<u32> {
+        self.bytes.get(at..at + 4)?.iter().try_fold(0, |code, byte| {
+            let digit = char::from(*byte).to_digit(16)?;
+            Some(code << 4 | digit)
+        })
+    }
+
+    /// Passes over the string whose opening quote has been read.
+    fn skip_string(&mut self) -> Result<(), Malformed> {
         loop {
             self.at = next_special(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => {
-                    let span = Span { start, end: self.at, escaped };
                     self.at += 1;
-                    return Ok((span, control));
+                    return Ok(());
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 2;
-                }
-                Some(_) => {
-                    control = true;
-                    self.at += 1;
-                }
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
                 None => return Err(self.malformed(Reason::Truncated)),
             }
-        }
-    }
-
-    fn flag_escape(
-        &self,
-        writer: &mut BatchWriter<'_>,
-        done: Result<bool, usize>,
-        span: &Span,
-    ) -> Result<(), Malformed> {
-        match done {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                writer.anomaly(Anomaly::SyntaxInvalid);
-                Ok(())
-            }
-            Err(at) => Err(Malformed { offset: span.start + at, reason: Reason::Escape }),
         }
     }
 
@@ -426,7 +470,7 @@ impl<'t> Reader<'t> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    self.string_span()?;
+                    self.skip_string()?;
                 }
                 Some(b'{' | b'[') => {
                     depth += 1;
@@ -464,79 +508,60 @@ enum Number {
     Float(f64),
 }
 
-/// The first quote, backslash or control character at or after `from`, eight bytes at a time.
+/// The first quote, backslash or control character at or after `from`; the length of `bytes` if there is none.
+#[inline]
 fn next_special(bytes: &[u8], from: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut at = from;
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*word);
-        let zero_byte = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
-        let quote = zero_byte(word ^ (ONES * b'"' as u64));
-        let backslash = zero_byte(word ^ (ONES * b'\\' as u64));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        // The lowest flagged byte is always a true one: borrows only spoil bytes above it.
-        let found = quote | backslash | control;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let found = specials(block);
         if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+            return at + found.trailing_zeros() as usize / BITS_PER_BYTE;
         }
-        at += 8;
+        at += BLOCK;
     }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    while bytes.get(at).is_some_and(|byte| !is_special(*byte)) {
         at += 1;
     }
     at
 }
 
-/// Appends the decoded `text` to `out`. `Ok(true)`: a surrogate stood alone and became U+FFFD. `Err`: the offset of a
-/// malformed escape.
-fn unescape(text: &str, out: &mut String) -> Result<bool, usize> {
-    out.reserve(text.len());
-    let mut lone = false;
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        let offset = || text.len() - rest.len() + at;
-        let (before, escape) = rest.split_at(at);
-        out.push_str(before);
-        let (character, length) = match escape.as_bytes().get(1) {
-            Some(b'n') => ('\n', 2),
-            Some(b't') => ('\t', 2),
-            Some(b'r') => ('\r', 2),
-            Some(b'"') => ('"', 2),
-            Some(b'\\') => ('\\', 2),
-            Some(b'/') => ('/', 2),
-            Some(b'b') => ('\u{8}', 2),
-            Some(b'f') => ('\u{c}', 2),
-            Some(b'u') => {
-                let high = hex4(escape, 2).ok_or_else(offset)?;
-                let low = if escape.get(6..8) == Some("\\u") { hex4(escape, 8) } else { None };
-                match (high, low) {
-                    (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) => {
-                        let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                        (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-                    }
-                    _ => match char::from_u32(high) {
-                        Some(character) => (character, 6),
-                        None => {
-                            lone = true;
-                            (char::REPLACEMENT_CHARACTER, 6)
-                        }
-                    },
-                }
-            }
-            _ => return Err(offset()),
-        };
-        out.push(character);
-        rest = escape.get(length..).unwrap_or("");
-    }
-    out.push_str(rest);
-    Ok(lone)
+/// One bit per special byte. SSE2 is part of every x86-64.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn specials(block: &[u8; BLOCK]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+    let word = u128::from_le_bytes(*block);
+    let bytes = _mm_set_epi64x((word >> 64) as i64, word as i64);
+    let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+    let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+    let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
 }
+#[cfg(target_arch = "x86_64")]
+const BLOCK: usize = 16;
+#[cfg(target_arch = "x86_64")]
+const BITS_PER_BYTE: usize = 1;
 
-fn hex4(text: &str, at: usize) -> Option<u32> {
-    let digits = text.get(at..at + 4)?;
-    // `from_str_radix` would accept a sign.
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+/// The highest bit of each special byte, and false ones only above the lowest true one.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn specials(block: &[u8; BLOCK]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*block);
+    let zero_byte = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+    zero_byte(word ^ (ONES * b'"' as u64)) | zero_byte(word ^ (ONES * b'\\' as u64)) | control
+}
+#[cfg(not(target_arch = "x86_64"))]
+const BLOCK: usize = 8;
+#[cfg(not(target_arch = "x86_64"))]
+const BITS_PER_BYTE: usize = 8;
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\') || byte < 0x20
 }
 
 #[cfg(test)]
@@ -615,7 +640,7 @@ mod tests {
     fn damage_is_told_with_its_place_and_what_was_read_stays() {
         let (result, fields) = read(r#"{"a":1,"b":"x"#);
         assert_eq!(result.unwrap_err(), Malformed { offset: 13, reason: Reason::Truncated });
-        assert_eq!(fields, "a=1");
+        assert_eq!(fields, "a=1 b=x");
         assert_eq!(malformed(r#"{"a":1} x"#), (8, Reason::Trailing));
         assert_eq!(malformed(r#"{"a" 1}"#), (5, Reason::ColonExpected));
         assert_eq!(malformed(r#"{"a":1 "b":2}"#), (7, Reason::CommaExpected));
@@ -654,9 +679,10 @@ mod tests {
     #[test]
     fn the_special_byte_is_found_at_every_offset() {
         for special in [b'"', b'\\', 0x00, 0x1f] {
-            for at in 0..40 {
-                let mut bytes = vec![0x80 | 0x22; 40];
+            for at in 0..120 {
+                let mut bytes = vec![0x80 | 0x22; 120];
                 bytes[at] = special;
+                bytes[at + 1..].fill(b'"');
                 assert_eq!(next_special(&bytes, 0), at, "{special:#x}");
             }
         }

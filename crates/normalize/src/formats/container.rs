@@ -1,0 +1,87 @@
+//! Lines that a container runtime wrote (Kubernetes' CRI): a time, a stream, a mark, then the program's own line.
+
+use panoptes_model::{BatchWriter, field};
+
+use super::{Declined, FormatKind};
+use crate::context::Context;
+use crate::text::Cursor;
+use crate::{fact, time};
+
+pub(super) static KIND: FormatKind = FormatKind {
+    name: "container",
+    summary: "a line of a container's log (CRI), with the program's own line inside",
+    example: r#"2024-01-15T10:30:00.123456789Z stderr F {"level":"error","msg":"login failed","client_ip":"203.0.113.9"}"#,
+    parse,
+};
+
+fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
+    let no = Declined::because("is not `TIME stdout|stderr F|P LINE`");
+    // The `T` of the time is in a fixed place: cheap to ask first.
+    if text.as_bytes().get(10) != Some(&b'T') {
+        return Err(no);
+    }
+    let (civil, rest) = time::leading(text).ok_or(no)?;
+    let mut cursor = Cursor::new(rest);
+    if !cursor.eat(" stdout ") && !cursor.eat(" stderr ") {
+        return Err(no);
+    }
+    let mark = cursor.word();
+    if !mark.split(':').all(|it| matches!(it, "F" | "P")) {
+        return Err(no);
+    }
+    let line = cursor.rest;
+    let mut instant = None;
+    if let Some(it) = civil.resolve(context.zone, writer.received_at()) {
+        instant = Some(it.time);
+    }
+    if !super::read_unwrapped(writer, line, context) {
+        writer.rollback();
+        fact::write_dataset(writer, "plain");
+        super::write_findings(writer, line);
+        writer.text(field::MESSAGE, line);
+    }
+    // The program's own time is nearer to what happened than the runtime's.
+    if let Some(time) = instant.filter(|_| !writer.has_time()) {
+        writer.time(time);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::formats::tests::check;
+
+    #[test]
+    fn the_line_inside_is_read_by_its_own_format() {
+        check(
+            r#"2024-01-15T10:30:01.5Z stdout F 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 404 13"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                event.kind: event
+                event.dataset: web.access
+                event.category: web
+                event.type: access,error
+                event.action: http_request
+                event.outcome: failure
+                source.ip: 203.0.113.9
+                http.request.method: GET
+                url.original: /
+                url.path: /
+                http.version: 1.1
+                http.response.status_code: 404
+                http.response.body.bytes: 13
+                message: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 404 13
+                panoptes.format: container
+            "#]],
+        );
+        check("2024-01-15T10:30:00.5Z stderr P listening", expect![[r#"
+            2024-01-15T10:30:00.5Z
+            event.kind: event
+            event.dataset: plain
+            message: listening
+            panoptes.format: container
+        "#]]);
+    }
+}

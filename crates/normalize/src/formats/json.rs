@@ -1,0 +1,249 @@
+//! JSON, flat, nested or in ECS.
+//!
+//! Leaves get dotted names; the usual names (`level`, `msg`, `client_ip`…) mean ECS fields *as well*, so that rules
+//! match both what the sender calls a thing and what it is. `names.rs` has the list.
+
+use panoptes_model::{Anomaly, BatchWriter, Value, field};
+
+use super::{Declined, FormatKind};
+use crate::context::Context;
+use crate::json::{Malformed, Reason, read_object};
+use crate::names;
+
+pub(super) static KIND: FormatKind = FormatKind {
+    name: "json",
+    summary: "one JSON object: flat, nested or in ECS",
+    example: r#"{"timestamp":"2024-01-15T10:30:00Z","level":"ERROR","service":"shop","client_ip":"203.0.113.9","message":"login failed"}"#,
+    parse,
+};
+
+fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Declined::because("does not begin with `{`"));
+    }
+    write_object(writer, text, context).map_err(|Malformed { offset, reason }| match reason {
+        Reason::Truncated => Declined::damaged("the JSON ends inside a value", Anomaly::Truncated, offset),
+        _ => Declined::damaged("the JSON is malformed", Anomaly::SyntaxInvalid, offset),
+    })
+}
+
+/// Writes one object into the open event, under its own and under common names.
+pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Malformed> {
+    let start = writer.field_count();
+    read_object(writer, text)?;
+    if let Some(line) = container_line(writer, start, text) {
+        // Docker wraps each line of a container in an object of its own.
+        let time = writer.field("time").and_then(|id| writer.get(id)).and_then(|value| match value {
+            Value::Text(time) => crate::time::of_text(time, context.zone, writer.received_at()),
+            _ => None,
+        });
+        if super::read_unwrapped(writer, &line, context) {
+            if let (Some(instant), false) = (time, writer.has_time()) {
+                writer.time(instant.time);
+            }
+            return Ok(());
+        }
+    }
+    names::map(writer, start, context);
+    names::classify(writer);
+    if !writer.has(field::EVENT_KIND) {
+        writer.text(field::EVENT_KIND, "event");
+    }
+    if !writer.has(field::EVENT_DATASET) {
+        writer.text(field::EVENT_DATASET, "json");
+    }
+    if !writer.has(field::MESSAGE) {
+        writer.text(field::MESSAGE, text);
+    }
+    Ok(())
+}
+
+/// The line inside `{"log":"…\n","stream":"stdout","time":"…"}`. It was decoded, so it is a copy.
+fn container_line(writer: &mut BatchWriter<'_>, start: usize, text: &str) -> Option<String> {
+    if !text.starts_with(r#"{"log":"#) || !text.contains(r#""stream":"#) {
+        return None;
+    }
+    match writer.nth(start)? {
+        (_, Value::Text(line)) => Some(line.trim_end().to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use crate::formats::tests::check;
+
+    #[test]
+    fn common_names_mean_ecs_fields_and_stay() {
+        check(
+            r#"{"timestamp":"2024-01-15T10:30:00Z","level":"CRITICAL","source":"api-gateway","message":"Unauthorized access from 192.168.1.100"}"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                timestamp: 2024-01-15T10:30:00Z
+                level: CRITICAL
+                source: api-gateway
+                message: Unauthorized access from 192.168.1.100
+                log.level: critical
+                service.name: api-gateway
+                source.ip: 192.168.1.100
+                event.kind: event
+                event.dataset: json
+                panoptes.format: json
+            "#]],
+        );
+        check(
+            r#"{"ts":1705314600.5,"lvl":"W","msg":"slow","remote_addr":"[2001:db8::1]:4711","username":"bob","status":"503","method":"GET","url":"https://shop.example/a?b=1","success":false}"#,
+            expect![[r#"
+                2024-01-15T10:30:00.5Z
+                ts: 1705314600.5
+                lvl: W
+                msg: slow
+                remote_addr: [2001:db8::1]:4711
+                username: bob
+                status: 503
+                method: GET
+                url: https://shop.example/a?b=1
+                success: false
+                log.level: warning
+                message: slow
+                source.ip: 2001:db8::1
+                source.port: 4711
+                user.name: bob
+                http.response.status_code: 503
+                http.request.method: GET
+                url.original: https://shop.example/a?b=1
+                url.scheme: https
+                url.domain: shop.example
+                url.path: /a
+                url.query: b=1
+                event.outcome: failure
+                event.category: web
+                event.type: access,error
+                event.action: http_request
+                event.kind: event
+                event.dataset: json
+                panoptes.format: json
+            "#]],
+        );
+    }
+
+    #[test]
+    fn ecs_passes_through() {
+        check(
+            r#"{"@timestamp":"2024-01-15T10:30:00Z","event":{"action":"login","outcome":"failure","category":["authentication"]},"source":{"ip":"203.0.113.9"},"user":{"name":"bob"},"message":"no"}"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                event.action: login
+                event.outcome: failure
+                event.category: authentication
+                source.ip: 203.0.113.9
+                user.name: bob
+                message: no
+                event.kind: event
+                event.dataset: json
+                panoptes.format: json
+            "#]],
+        );
+    }
+
+    #[test]
+    fn nobody_else_speaks_for_panoptes() {
+        check(
+            r#"{"panoptes.source":"spoofed","panoptes":{"anomaly":"none"},"event":{"ingested":"2001-01-01T00:00:00Z"},"time":"2024-01-15T10:30:00Z","message":"m"}"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                time: 2024-01-15T10:30:00Z
+                message: m
+                event.kind: event
+                event.dataset: json
+                panoptes.format: json
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_times_name_on_something_else_is_told() {
+        check(r#"{"timestamp":"yesterday","message":"m"}"#, expect![[r#"
+            2024-01-15T12:00:00Z
+            timestamp: yesterday
+            message: m
+            event.kind: event
+            event.dataset: json
+            panoptes.format: json
+            panoptes.anomaly: time_missing,time_invalid
+        "#]]);
+        check(r#"{"time":0.25,"message":"took a while"}"#, expect![[r#"
+            2024-01-15T12:00:00Z
+            time: 0.25
+            message: took a while
+            event.kind: event
+            event.dataset: json
+            panoptes.format: json
+            panoptes.anomaly: time_missing
+        "#]]);
+    }
+
+    #[test]
+    fn damaged_objects_are_kept_as_text() {
+        check(r#"{"message":"x","client_ip":"203.0.113.9""#, expect![[r#"
+            2024-01-15T12:00:00Z unparsed
+            event.kind: event
+            event.dataset: plain
+            message: {"message":"x","client_ip":"203.0.113.9"
+            source.ip: 203.0.113.9
+            panoptes.format: plain
+            panoptes.anomaly: time_missing,truncated
+        "#]]);
+        check(r#"{"message":x}"#, expect![[r#"
+            2024-01-15T12:00:00Z unparsed
+            event.kind: event
+            event.dataset: plain
+            message: {"message":x}
+            panoptes.format: plain
+            panoptes.anomaly: time_missing,syntax_invalid
+        "#]]);
+    }
+
+    #[test]
+    fn lines_of_containers_are_unwrapped() {
+        check(
+            r#"{"log":"203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] \"GET / HTTP/1.1\" 200 13\n","stream":"stdout","time":"2024-01-15T10:30:01Z"}"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                log: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 200 13
+
+                stream: stdout
+                time: 2024-01-15T10:30:01Z
+                event.kind: event
+                event.dataset: web.access
+                event.category: web
+                event.type: access
+                event.action: http_request
+                event.outcome: success
+                source.ip: 203.0.113.9
+                http.request.method: GET
+                url.original: /
+                url.path: /
+                http.version: 1.1
+                http.response.status_code: 200
+                http.response.body.bytes: 13
+                message: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 200 13
+                panoptes.format: json
+            "#]],
+        );
+        check(r#"{"log":"ready\n","stream":"stdout","time":"2024-01-15T10:30:01Z"}"#, expect![[r#"
+            2024-01-15T10:30:01Z
+            log: ready
+
+            stream: stdout
+            time: 2024-01-15T10:30:01Z
+            message: ready
+
+            event.kind: event
+            event.dataset: json
+            panoptes.format: json
+        "#]]);
+    }
+}
