@@ -15,6 +15,9 @@ use hashbrown::HashTable;
 use crate::writer::BatchWriter;
 use crate::{Anomalies, EventId, FieldId, FrameId, Origin, Schema, Timestamp, field};
 
+/// How much input one field takes, roughly: JSON has some 30 bytes of key and value, a web server's line as many.
+const CELL_INPUT_BYTES: usize = 48;
+
 /// What a cell's payload means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -126,7 +129,7 @@ impl EventBatch {
         input: String,
         fill: impl FnOnce(&mut BatchWriter<'_>),
     ) -> Self {
-        let empty = Self {
+        let mut empty = Self {
             schema,
             frame,
             origins,
@@ -138,6 +141,8 @@ impl EventBatch {
             heads: Vec::new(),
             local: LocalNames::default(),
         };
+        // A guess that spares most of the growing: pages that stay untouched cost nothing.
+        empty.cells.reserve(input.len() / CELL_INPUT_BYTES);
         let mut writer = BatchWriter::new(&input, now, empty);
         fill(&mut writer);
         let mut batch = writer.finish();

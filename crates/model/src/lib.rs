@@ -18,6 +18,7 @@ mod anomaly;
 mod batch;
 mod finding;
 mod id;
+mod keys;
 mod raw;
 mod schema;
 mod severity;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::batch::{Cell, Head, Kind, pack, slice, unpack};
+use crate::keys::{Key, KeyCache};
 use crate::{Anomaly, EventBatch, FieldId, FieldType, Schema, Timestamp, Value, field};
 
 /// How many fields one event may have. Further ones stay in the original text ([`Anomaly::FieldsTooMany`]).
@@ -28,6 +29,12 @@ pub struct BatchWriter<'i> {
     now: Timestamp,
     batch: EventBatch,
     open: Option<Open>,
+    keys: KeyCache,
+    /// Per fixed and per local field: the last [`try_number`](Self::try_number) that had it as a key.
+    fixed_seen: Vec<u32>,
+    local_seen: Vec<u32>,
+    /// Counts every begun and every rolled back event.
+    try_number: u32,
 }
 
 /// The event being written, and how long every buffer was before it.
@@ -41,7 +48,8 @@ struct Open {
 
 impl<'i> BatchWriter<'i> {
     pub(crate) fn new(input: &'i str, now: Timestamp, batch: EventBatch) -> Self {
-        Self { input, now, batch, open: None }
+        let fixed_seen = vec![0; batch.schema.len()];
+        Self { input, now, batch, open: None, keys: KeyCache::new(), fixed_seen, local_seen: Vec::new(), try_number: 0 }
     }
 
     pub(crate) fn finish(mut self) -> EventBatch {
@@ -66,6 +74,7 @@ impl<'i> BatchWriter<'i> {
     /// Opens the next event; one that is still open is closed.
     pub fn begin(&mut self, original: &str, origin: u32, received_at: Timestamp, position: u64) {
         self.end();
+        self.try_number = self.try_number.wrapping_add(1);
         let arena_start = self.batch.arena.len();
         let original = self.text_cell(field::EVENT_ORIGINAL, original).unwrap_or(Cell {
             field: field::EVENT_ORIGINAL,
@@ -122,6 +131,7 @@ impl<'i> BatchWriter<'i> {
     /// Forgets the fields, the time and the anomalies of the open event.
     pub fn rollback(&mut self) {
         let Some(open) = &mut self.open else { return };
+        self.try_number = self.try_number.wrapping_add(1);
         self.batch.cells.truncate(open.head.cells_start as usize);
         self.batch.arena.truncate(open.arena_start);
         self.batch.items.truncate(open.items_start);
@@ -136,17 +146,53 @@ impl<'i> BatchWriter<'i> {
     /// too many invented names already; the event is then flagged.
     #[inline]
     pub fn field(&mut self, name: &str) -> Option<FieldId> {
-        if let Some(id) = self.batch.schema.id(name) {
-            return Some(id);
+        let key = Key::of(name);
+        let batch = &self.batch;
+        match self.keys.get(key, |id| batch.field_name(id) == name) {
+            Some(id) => Some(id),
+            None => self.field_by_table(key, name),
         }
-        if let Some(id) = self.batch.local.id(name) {
-            return Some(id);
+    }
+
+    /// The same for a key of the sender's: the event is flagged if it had that key before
+    /// ([`Anomaly::KeyDuplicate`]).
+    #[inline]
+    pub fn key(&mut self, name: &str) -> Option<FieldId> {
+        let id = self.field(name)?;
+        let seen = match id.local_index() {
+            None => self.fixed_seen.get_mut(id.0 as usize),
+            Some(index) => {
+                let index = index as usize;
+                if self.local_seen.len() <= index {
+                    self.local_seen.resize(index + 1, 0);
+                }
+                self.local_seen.get_mut(index)
+            }
+        };
+        if let Some(seen) = seen {
+            let repeated = *seen == self.try_number;
+            *seen = self.try_number;
+            if repeated {
+                self.anomaly(Anomaly::KeyDuplicate);
+            }
         }
-        if self.batch.local.len() >= LOCAL_NAMES_MAX {
-            self.anomaly(Anomaly::NamesTooMany);
-            return None;
-        }
-        Some(self.batch.local.add(name))
+        Some(id)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn field_by_table(&mut self, key: Key, name: &str) -> Option<FieldId> {
+        let known = self.batch.schema.id(name).or_else(|| self.batch.local.id(name));
+        let id = match known {
+            Some(id) => id,
+            None if self.batch.local.len() >= LOCAL_NAMES_MAX => {
+                self.anomaly(Anomaly::NamesTooMany);
+                return None;
+            }
+            None => self.batch.local.add(name),
+        };
+        self.keys.put(key, id);
+        Some(id)
     }
 
     /// When the open event happened.

@@ -513,7 +513,7 @@ enum Number {
 fn next_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-        let found = specials(block);
+        let found = find_specials(block);
         if found != 0 {
             return at + found.trailing_zeros() as usize / BITS_PER_BYTE;
         }
@@ -525,9 +525,18 @@ fn next_special(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// One bit per special byte. SSE2 is part of every x86-64.
 #[cfg(target_arch = "x86_64")]
 #[inline]
+#[expect(unsafe_code, reason = "vector instructions that every x86-64 has")]
+fn find_specials(block: &[u8; BLOCK]) -> u32 {
+    // SAFETY: the function needs SSE2 and nothing else, and SSE2 is part of the architecture.
+    unsafe { specials(block) }
+}
+
+/// One bit per special byte.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "sse2")]
 fn specials(block: &[u8; BLOCK]) -> u32 {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
@@ -547,7 +556,7 @@ const BITS_PER_BYTE: usize = 1;
 /// The highest bit of each special byte, and false ones only above the lowest true one.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn specials(block: &[u8; BLOCK]) -> u64 {
+fn find_specials(block: &[u8; BLOCK]) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(*block);
