@@ -47,6 +47,11 @@ impl<'c> Context<'c> {
         (self.wrappings < WRAPPINGS_MAX).then(|| Self { wrappings: self.wrappings + 1, ..*self })
     }
 
+    /// The same for a line that this server is known to have written.
+    pub(crate) fn from_server(&self, server: Server) -> Self {
+        Self { server, ..*self }
+    }
+
     /// Gives the open event the time `civil`, unless it has one.
     #[inline]
     pub(crate) fn stamp(&self, writer: &mut BatchWriter<'_>, civil: &Civil) {

@@ -56,9 +56,7 @@ pub(crate) fn explain(
         time: event.map_or(now, |it| it.time()),
         anomalies: event.map_or_else(Vec::new, |it| it.anomalies().iter().map(|it| it.as_str()).collect()),
         fields: event.map_or_else(Vec::new, |it| {
-            it.fields()
-                .map(|(id, value)| (batch.field_name(id).to_owned(), value.to_text().into_owned()))
-                .collect()
+            it.fields().map(|(id, value)| (batch.field_name(id).to_owned(), value.to_text().into_owned())).collect()
         }),
         is_unparsed: event.is_some_and(|it| it.is_unparsed()),
     }
@@ -132,12 +130,12 @@ mod tests {
             field  process.pid          12
             field  message              user "bob": password mismatch, client: 203.0.113.9, server: s, request: "GET /a?b HTTP/1.1", host: "h"
             field  source.ip            203.0.113.9
+            field  url.domain           h
             field  http.request.method  GET
             field  url.original         /a?b
             field  url.path             /a
             field  url.query            b
             field  http.version         1.1
-            field  url.domain           h
             field  user.name            bob
             field  event.reason         password mismatch
             field  panoptes.format      nginx_error

@@ -55,10 +55,21 @@ fn meaning(name: &str) -> Option<Meaning> {
         Some(_) => return None,
     };
     Some(match name {
-        "timestamp" | "@timestamp" | "ts" | "datetime" | "date_time" | "date" | "eventtime" | "event_time"
-        | "log_time" | "logtime" | "created_at" | "asctime" | "@t" | "__realtime_timestamp" | "timestamp_ms" => {
-            Meaning::Time
-        }
+        "timestamp"
+        | "@timestamp"
+        | "ts"
+        | "datetime"
+        | "date_time"
+        | "date"
+        | "eventtime"
+        | "event_time"
+        | "log_time"
+        | "logtime"
+        | "created_at"
+        | "asctime"
+        | "@t"
+        | "__realtime_timestamp"
+        | "timestamp_ms" => Meaning::Time,
         "time" => Meaning::PerhapsTime,
         "level" | "severity" | "lvl" | "loglevel" | "log_level" | "levelname" | "level_name" | "priority" | "@l" => {
             Meaning::Level
@@ -69,8 +80,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         | "component" => Meaning::Service,
         "host" | "hostname" | "host_name" | "node" | "computer" | "devname" | "_hostname" => Meaning::Host,
         "client_ip" | "src_ip" | "srcip" | "remote_addr" | "clientip" | "remote_ip" | "remoteip" | "source_ip"
-        | "sourceip" | "ip_address" | "ipaddress" | "remote_address" | "remote_host" | "src" | "rhost" | "client_addr"
-        | "source_address" | "c-ip" => Meaning::Source,
+        | "sourceip" | "ip_address" | "ipaddress" | "remote_address" | "remote_host" | "src" | "rhost"
+        | "client_addr" | "source_address" | "c-ip" => Meaning::Source,
         "ip" | "addr" | "client" | "remote" | "peer" | "from" | "x_forwarded_for" | "x-forwarded-for" => {
             Meaning::SourceIfAddress
         }
@@ -80,9 +91,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         "user" | "username" | "user_name" | "login" | "account" | "acct" | "usr" | "remote_user" | "cs-username" => {
             Meaning::User
         }
-        "status" | "status_code" | "statuscode" | "http_status" | "response_code" | "http_status_code" | "sc-status" => {
-            Meaning::Status
-        }
+        "status" | "status_code" | "statuscode" | "http_status" | "response_code" | "http_status_code"
+        | "sc-status" => Meaning::Status,
         "method" | "http_method" | "request_method" | "verb" | "cs-method" => Meaning::Method,
         "path" | "uri" | "url" | "request_uri" | "request_path" | "request_url" | "http_path" => Meaning::Url,
         "bytes" | "body_bytes_sent" | "bytes_sent" | "response_size" => Meaning::Bytes,
@@ -240,7 +250,7 @@ fn decide(writer: &BatchWriter<'_>, id: FieldId, value: Value<'_>, context: &Con
             Some(address) => Act::Address(field::SOURCE_IP, field::SOURCE_PORT, address, None),
             None => Act::Alias(field::SERVICE_NAME),
         },
-        (Meaning::Host, Value::Text(_)) => Act::Alias(field::HOST_NAME),
+        (Meaning::Host, Value::Text(text)) if !matches!(text, "" | "-" | "?") => Act::Alias(field::HOST_NAME),
         (Meaning::Source | Meaning::SourceIfAddress, Value::Text(text)) => {
             // A list of proxies names the client first.
             let first = text.split(',').next().unwrap_or(text).trim_ascii();
@@ -341,8 +351,7 @@ fn outcome(text: &str) -> Act {
 
 /// Whether `text` could be the method of a request.
 pub(crate) fn is_method(text: &str) -> bool {
-    (2..=24).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+    (2..=24).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
 }
 
 /// Says of an event with a request in it that it is one, and of any event where a message says that it came from.
@@ -390,6 +399,9 @@ pub(crate) const fn request_words(status: i64) -> (Words, Option<&'static str>) 
 /// `url.domain` and `url.port` from a virtual host or a `Host` header.
 pub(crate) fn write_host(writer: &mut BatchWriter<'_>, text: &str) {
     let (host, port) = host_and_port(text);
+    if writer.has(field::URL_DOMAIN) {
+        return;
+    }
     if let Some(host) = host.filter(|it| !matches!(*it, "-" | "_")) {
         writer.text(field::URL_DOMAIN, host);
         if let Some(port) = port {

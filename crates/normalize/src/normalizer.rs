@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use panoptes_model::{
-    Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp,
-};
+use panoptes_model::{Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp};
 
 use crate::context::{Context, Server};
 use crate::explain::{self, Explanation};
@@ -162,10 +160,7 @@ mod tests {
             .events()
             .map(|it| (it.original().to_owned(), it.anomalies().contains(Anomaly::Utf8Invalid)))
             .collect();
-        assert_eq!(
-            seen,
-            [("grüß".into(), false), ("a\u{fffd}b\u{fffd}".into(), true), ("plain".into(), false)]
-        );
+        assert_eq!(seen, [("grüß".into(), false), ("a\u{fffd}b\u{fffd}".into(), true), ("plain".into(), false)]);
     }
 
     #[test]
@@ -192,13 +187,8 @@ mod tests {
     fn repair_is_bounded() {
         let mut bytes = vec![b'x'; BATCH_BYTES_MAX];
         bytes[0] = 0xff;
-        let whole = RawRecord {
-            offset: 0,
-            length: BATCH_BYTES_MAX as u32,
-            origin: 0,
-            received_at: Timestamp(0),
-            position: 1,
-        };
+        let whole =
+            RawRecord { offset: 0, length: BATCH_BYTES_MAX as u32, origin: 0, received_at: Timestamp(0), position: 1 };
         let mut records = [whole; 6];
         let (text, damage) = into_text(bytes, &mut records);
         assert!(text.len() <= REPAIRED_BYTES_MAX);

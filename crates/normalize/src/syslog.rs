@@ -70,6 +70,19 @@ pub(crate) struct Tag<'t> {
 impl<'t> Tag<'t> {
     #[inline]
     pub(crate) fn of(text: &'t str) -> Option<Self> {
+        // util-linux's login speaks as `-- root[42]:` once it knows the user.
+        if let Some(user) = text.strip_prefix("-- ") {
+            return Self::of(user).map(|it| Self { name: "login", ..it });
+        }
+        // `syslogd 1.4.1: restart.`
+        if let Some((name, rest)) = text.split_once(' ')
+            && name.ends_with("syslogd")
+            && let Some((version, message)) = rest.split_once(": ")
+            && version.starts_with(|c: char| c.is_ascii_digit())
+            && !version.contains(' ')
+        {
+            return Some(Self { name, module: None, pid: None, colon: true, message });
+        }
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./-@+~$%#*\\".contains(byte);
         // `[sshd]: …` and `[sshd] …`.
         if let Some(inside) = text.strip_prefix('[') {
@@ -176,6 +189,8 @@ mod tests {
         assert_eq!(tag("postfix/smtpd[1]: x"), Some(("postfix/smtpd", None, Some("1"), "x")));
         assert_eq!(tag("a[1] x"), Some(("a", None, Some("1"), "x")));
         assert_eq!(tag("a:"), Some(("a", None, None, "")));
+        assert_eq!(tag("-- root[7]: x"), Some(("login", None, Some("7"), "x")));
+        assert_eq!(tag("syslogd 1.4.1: restart."), Some(("syslogd", None, None, "restart.")));
         for text in ["", "a", "a b", "12:30", ": x", "[a b] x", "a[1 2]: x", "[a]", "é: x"] {
             assert_eq!(tag(text), None, "{text}");
         }

@@ -152,8 +152,7 @@ pub(crate) fn of_text(text: &str, zone: &Zone, received_at: Timestamp) -> Option
         _ => {
             let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
             let (year, month, day) = reader.date()?;
-            let civil =
-                Civil { year: Some(year), month, day, hour: 0, minute: 0, second: 0, nanos: 0, offset: None };
+            let civil = Civil { year: Some(year), month, day, hour: 0, minute: 0, second: 0, nanos: 0, offset: None };
             (reader.at == text.len()).then(|| civil.resolve(zone, received_at))?
         }
     }
@@ -372,7 +371,9 @@ impl Reader<'_> {
         }
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let read = match rest {
-            [b'+' | b'-', a, b, c, ..] if a.is_ascii_digit() && b.is_ascii_digit() && matches!(c, b':' | b'0'..=b'9') => {
+            [b'+' | b'-', a, b, c, ..]
+                if a.is_ascii_digit() && b.is_ascii_digit() && matches!(c, b':' | b'0'..=b'9') =>
+            {
                 self.offset()
             }
             [b'U', b'T', b'C', tail @ ..] | [b'G', b'M', b'T', tail @ ..]

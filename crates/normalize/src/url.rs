@@ -17,7 +17,8 @@ impl<'t> Target<'t> {
         let mut rest = text;
         if !text.starts_with('/') {
             let Some((scheme, tail)) = text.split_once("://") else { return target };
-            let is_scheme = |it: &str| (1..=12).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let is_scheme =
+                |it: &str| (1..=12).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_alphabetic());
             if !is_scheme(scheme) {
                 return target;
             }
@@ -42,7 +43,9 @@ impl<'t> Target<'t> {
 /// `host`, `host:port`, `[v6]:port`.
 pub(crate) fn host_and_port(text: &str) -> (Option<&str>, Option<u16>) {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && !port.contains(']') && !host.ends_with(':') => (host, port.parse().ok()),
+        Some((host, port)) if !port.is_empty() && !port.contains(']') && !host.ends_with(':') => {
+            (host, port.parse().ok())
+        }
         _ => (text, None),
     };
     let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);

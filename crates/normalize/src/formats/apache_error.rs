@@ -17,12 +17,8 @@ pub(super) static KIND: FormatKind = FormatKind {
 
 const NO: Declined = Declined::because("is not `[time] [level] message`");
 
-const HTTP_AUTH: Fact = Fact {
-    category: &["authentication", "web"],
-    kind: &["start"],
-    action: "http_auth",
-    outcome: FAILURE,
-};
+const HTTP_AUTH: Fact =
+    Fact { category: &["authentication", "web"], kind: &["start"], action: "http_auth", outcome: FAILURE };
 const HTTP_DENIED: Fact =
     Fact { category: &["web"], kind: &["access", "denied"], action: "http_denied", outcome: FAILURE };
 const HTTP_ERROR: Fact = Fact { category: &["web"], kind: &["error"], action: "http_error", outcome: FAILURE };
@@ -172,7 +168,9 @@ mod tests {
 
     #[test]
     fn failed_basic_authentication_names_user_and_client() {
-        check(super::KIND.example, expect![[r#"
+        check(
+            super::KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00.123456Z
             event.kind: event
             event.dataset: apache.error
@@ -189,8 +187,11 @@ mod tests {
             event.code: AH01617
             user.name: bob
             panoptes.format: apache_error
-        "#]]);
-        check("[Mon Jan 15 10:30:00 2024] [error] [client 203.0.113.9] user a b not found: /x", expect![[r#"
+        "#]],
+        );
+        check(
+            "[Mon Jan 15 10:30:00 2024] [error] [client 203.0.113.9] user a b not found: /x",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: apache.error
@@ -203,7 +204,8 @@ mod tests {
             source.ip: 203.0.113.9
             user.name: a b
             panoptes.format: apache_error
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -241,7 +243,9 @@ mod tests {
                 panoptes.format: apache_error
             "#]],
         );
-        check("[Mon Jan 15 10:30:00 2024] [error] [client 203.0.113.9] Directory index forbidden by rule: /x", expect![[r#"
+        check(
+            "[Mon Jan 15 10:30:00 2024] [error] [client 203.0.113.9] Directory index forbidden by rule: /x",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: apache.error
@@ -253,12 +257,15 @@ mod tests {
             message: Directory index forbidden by rule: /x
             source.ip: 203.0.113.9
             panoptes.format: apache_error
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn messages_of_the_server_itself_have_no_outcome() {
-        check("[Mon Jan 15 10:30:00 2024] [notice] workerEnv.init() ok", expect![[r#"
+        check(
+            "[Mon Jan 15 10:30:00 2024] [notice] workerEnv.init() ok",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: apache.error
@@ -268,6 +275,7 @@ mod tests {
             log.level: notice
             message: workerEnv.init() ok
             panoptes.format: apache_error
-        "#]]);
+        "#]],
+        );
     }
 }

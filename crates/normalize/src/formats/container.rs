@@ -76,12 +76,15 @@ mod tests {
                 panoptes.format: container
             "#]],
         );
-        check("2024-01-15T10:30:00.5Z stderr P listening", expect![[r#"
+        check(
+            "2024-01-15T10:30:00.5Z stderr P listening",
+            expect![[r#"
             2024-01-15T10:30:00.5Z
             event.kind: event
             event.dataset: plain
             message: listening
             panoptes.format: container
-        "#]]);
+        "#]],
+        );
     }
 }

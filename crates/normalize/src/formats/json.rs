@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn a_times_name_on_something_else_is_told() {
-        check(r#"{"timestamp":"yesterday","message":"m"}"#, expect![[r#"
+        check(
+            r#"{"timestamp":"yesterday","message":"m"}"#,
+            expect![[r#"
             2024-01-15T12:00:00Z
             timestamp: yesterday
             message: m
@@ -173,8 +175,11 @@ mod tests {
             event.dataset: json
             panoptes.format: json
             panoptes.anomaly: time_missing,time_invalid
-        "#]]);
-        check(r#"{"time":0.25,"message":"took a while"}"#, expect![[r#"
+        "#]],
+        );
+        check(
+            r#"{"time":0.25,"message":"took a while"}"#,
+            expect![[r#"
             2024-01-15T12:00:00Z
             time: 0.25
             message: took a while
@@ -182,12 +187,15 @@ mod tests {
             event.dataset: json
             panoptes.format: json
             panoptes.anomaly: time_missing
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn damaged_objects_are_kept_as_text() {
-        check(r#"{"message":"x","client_ip":"203.0.113.9""#, expect![[r#"
+        check(
+            r#"{"message":"x","client_ip":"203.0.113.9""#,
+            expect![[r#"
             2024-01-15T12:00:00Z unparsed
             event.kind: event
             event.dataset: plain
@@ -195,15 +203,19 @@ mod tests {
             source.ip: 203.0.113.9
             panoptes.format: plain
             panoptes.anomaly: time_missing,truncated
-        "#]]);
-        check(r#"{"message":x}"#, expect![[r#"
+        "#]],
+        );
+        check(
+            r#"{"message":x}"#,
+            expect![[r#"
             2024-01-15T12:00:00Z unparsed
             event.kind: event
             event.dataset: plain
             message: {"message":x}
             panoptes.format: plain
             panoptes.anomaly: time_missing,syntax_invalid
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -233,7 +245,9 @@ mod tests {
                 panoptes.format: json
             "#]],
         );
-        check(r#"{"log":"ready\n","stream":"stdout","time":"2024-01-15T10:30:01Z"}"#, expect![[r#"
+        check(
+            r#"{"log":"ready\n","stream":"stdout","time":"2024-01-15T10:30:01Z"}"#,
+            expect![[r#"
             2024-01-15T10:30:01Z
             log: ready
 
@@ -244,6 +258,7 @@ mod tests {
             event.kind: event
             event.dataset: json
             panoptes.format: json
-        "#]]);
+        "#]],
+        );
     }
 }

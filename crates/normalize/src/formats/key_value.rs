@@ -187,7 +187,9 @@ mod tests {
 
     #[test]
     fn logfmt_is_read() {
-        check(KIND.example, expect![[r#"
+        check(
+            KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00Z
             ts: 2024-01-15T10:30:00Z
             level: warn
@@ -201,8 +203,11 @@ mod tests {
             event.kind: event
             event.dataset: keyvalue
             panoptes.format: key_value
-        "#]]);
-        check(r#"2024-01-15 10:30:00 WARN a="x \"y\"\n" b=, c=1;d=2"#, expect![[r#"
+        "#]],
+        );
+        check(
+            r#"2024-01-15 10:30:00 WARN a="x \"y\"\n" b=, c=1;d=2"#,
+            expect![[r#"
             2024-01-15T10:30:00Z
             log.level: warning
             a: x "y"
@@ -213,7 +218,8 @@ mod tests {
             event.dataset: keyvalue
             message: 2024-01-15 10:30:00 WARN a="x \"y\"\n" b=, c=1;d=2
             panoptes.format: key_value
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -263,7 +269,6 @@ mod tests {
                 process.pid: 12
                 user.name: bob
                 process.executable: /usr/sbin/sshd
-                host.name: ?
                 source.ip: 203.0.113.9
                 event.outcome: failure
                 event.kind: event

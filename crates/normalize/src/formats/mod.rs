@@ -160,9 +160,7 @@ pub(crate) fn read(
 pub(crate) fn read_unwrapped(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> bool {
     let Some(context) = context.unwrapped() else { return false };
     let text = text.trim_ascii_start();
-    candidates(text.bytes().next().unwrap_or(b' '))
-        .iter()
-        .any(|kind| (kind.parse)(writer, text, &context).is_ok())
+    candidates(text.bytes().next().unwrap_or(b' ')).iter().any(|kind| (kind.parse)(writer, text, &context).is_ok())
 }
 
 #[cfg(test)]

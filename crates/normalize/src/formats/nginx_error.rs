@@ -22,12 +22,8 @@ pub(super) static KIND: FormatKind = FormatKind {
 
 const NO: Declined = Declined::because("is not `YYYY/MM/DD hh:mm:ss [level] pid#tid: message`");
 
-const HTTP_AUTH: Fact = Fact {
-    category: &["authentication", "web"],
-    kind: &["start"],
-    action: "http_auth",
-    outcome: FAILURE,
-};
+const HTTP_AUTH: Fact =
+    Fact { category: &["authentication", "web"], kind: &["start"], action: "http_auth", outcome: FAILURE };
 const HTTP_ERROR: Fact = Fact { category: &["web"], kind: &["error"], action: "http_error", outcome: None };
 const HTTP_DENIED: Fact =
     Fact { category: &["web"], kind: &["access", "denied"], action: "http_denied", outcome: FAILURE };
@@ -76,11 +72,11 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     let mut login = None;
     if let Some((_, tail)) = tail {
         address::write_source(writer, tail.client, None);
-        if let Some(request) = tail.request {
-            write_request(writer, request);
-        }
         if let Some(host) = tail.host.or(Some(tail.server).filter(|it| !it.is_empty() && !it.contains(':'))) {
             names::write_host(writer, host);
+        }
+        if let Some(request) = tail.request {
+            write_request(writer, request);
         }
         if let Some(referrer) = tail.referrer {
             writer.text(field::HTTP_REQUEST_REFERRER, referrer);
@@ -187,7 +183,8 @@ fn read_tail(text: &str) -> Option<Tail<'_>> {
     }
     rest = rest.get(server_end..)?;
     let mut value = |key: &str, is_last: bool| -> Option<Option<&str>> {
-        let Some(open) = rest.strip_prefix(", ").and_then(|it| it.strip_prefix(key)).and_then(|it| it.strip_prefix(": \""))
+        let Some(open) =
+            rest.strip_prefix(", ").and_then(|it| it.strip_prefix(key)).and_then(|it| it.strip_prefix(": \""))
         else {
             return Some(None);
         };
@@ -247,6 +244,13 @@ pub(super) fn write_request(writer: &mut BatchWriter<'_>, request: &str) {
     if let Some(scheme) = parts.scheme {
         writer.text(field::URL_SCHEME, scheme);
     }
+    // A whole URL: whoever sends it takes the server for a proxy.
+    if let Some(domain) = parts.domain.filter(|_| !writer.has(field::URL_DOMAIN)) {
+        writer.text(field::URL_DOMAIN, domain);
+        if let Some(port) = parts.port {
+            writer.integer(field::URL_PORT, i64::from(port));
+        }
+    }
     if let Some(version) = version {
         writer.text(field::HTTP_VERSION, version);
     }
@@ -260,7 +264,9 @@ mod tests {
 
     #[test]
     fn a_wrong_password_is_a_failed_authentication() {
-        check(super::KIND.example, expect![[r#"
+        check(
+            super::KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: nginx.error
@@ -272,15 +278,16 @@ mod tests {
             process.pid: 12
             message: user "bob": password mismatch, client: 203.0.113.9, server: example.com, request: "GET /admin HTTP/1.1", host: "example.com"
             source.ip: 203.0.113.9
+            url.domain: example.com
             http.request.method: GET
             url.original: /admin
             url.path: /admin
             http.version: 1.1
-            url.domain: example.com
             user.name: bob
             event.reason: password mismatch
             panoptes.format: nginx_error
-        "#]]);
+        "#]],
+        );
         check(
             r#"2024/01/15 10:30:00 [error] 1#1: *2 user "a b" was not found in "/etc/nginx/htpasswd", client: 2001:db8::7, server: _, request: "GET / HTTP/2.0", host: "h:8443""#,
             expect![[r#"
@@ -295,12 +302,12 @@ mod tests {
                 process.pid: 1
                 message: user "a b" was not found in "/etc/nginx/htpasswd", client: 2001:db8::7, server: _, request: "GET / HTTP/2.0", host: "h:8443"
                 source.ip: 2001:db8::7
+                url.domain: h
+                url.port: 8443
                 http.request.method: GET
                 url.original: /
                 url.path: /
                 http.version: 2.0
-                url.domain: h
-                url.port: 8443
                 user.name: a b
                 event.reason: not found in "/etc/nginx/htpasswd"
                 panoptes.format: nginx_error
@@ -329,7 +336,9 @@ mod tests {
 
     #[test]
     fn messages_of_the_server_itself_have_no_outcome() {
-        check("2024/01/15 10:30:00 [notice] 1#1: signal process started", expect![[r#"
+        check(
+            "2024/01/15 10:30:00 [notice] 1#1: signal process started",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: nginx.error
@@ -340,7 +349,8 @@ mod tests {
             process.pid: 1
             message: signal process started
             panoptes.format: nginx_error
-        "#]]);
+        "#]],
+        );
         check(
             r#"2024/01/15 10:30:00 [error] 1#1: *5 connect() failed (111: Connection refused) while connecting to upstream, client: 203.0.113.9, server: s, request: "GET /a HTTP/2.0", upstream: "http://127.0.0.1:3000/a", host: "h""#,
             expect![[r#"
@@ -354,11 +364,11 @@ mod tests {
                 process.pid: 1
                 message: connect() failed (111: Connection refused) while connecting to upstream, client: 203.0.113.9, server: s, request: "GET /a HTTP/2.0", upstream: "http://127.0.0.1:3000/a", host: "h"
                 source.ip: 203.0.113.9
+                url.domain: h
                 http.request.method: GET
                 url.original: /a
                 url.path: /a
                 http.version: 2.0
-                url.domain: h
                 panoptes.format: nginx_error
             "#]],
         );

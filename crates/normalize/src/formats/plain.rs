@@ -122,7 +122,9 @@ mod tests {
 
     #[test]
     fn time_level_address_and_status_are_picked_out() {
-        check(KIND.example, expect![[r#"
+        check(
+            KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00.123Z
             event.kind: event
             event.dataset: plain
@@ -131,8 +133,11 @@ mod tests {
             source.ip: 203.0.113.9
             http.response.status_code: 401
             panoptes.format: plain
-        "#]]);
-        check("[2024-01-15 10:30:00] warning: peer 2001:db8::7 sent nothing", expect![[r#"
+        "#]],
+        );
+        check(
+            "[2024-01-15 10:30:00] warning: peer 2001:db8::7 sent nothing",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: plain
@@ -140,34 +145,44 @@ mod tests {
             log.level: warning
             source.ip: 2001:db8::7
             panoptes.format: plain
-        "#]]);
-        check("1705314600 started", expect![[r#"
+        "#]],
+        );
+        check(
+            "1705314600 started",
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: plain
             message: 1705314600 started
             panoptes.format: plain
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn text_without_any_of_these_is_unparsed() {
-        check("hello, an error is nothing to worry about", expect![[r#"
+        check(
+            "hello, an error is nothing to worry about",
+            expect![[r#"
             2024-01-15T12:00:00Z unparsed
             event.kind: event
             event.dataset: plain
             message: hello, an error is nothing to worry about
             panoptes.format: plain
             panoptes.anomaly: time_missing
-        "#]]);
-        check("", expect![[r#"
+        "#]],
+        );
+        check(
+            "",
+            expect![[r#"
             2024-01-15T12:00:00Z unparsed
             event.kind: event
             event.dataset: plain
             message: 
             panoptes.format: plain
             panoptes.anomaly: time_missing
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -176,7 +176,9 @@ mod tests {
 
     #[test]
     fn the_textbook_line_is_read() {
-        check(KIND.example, expect![[r#"
+        check(
+            KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00Z
             log.syslog.priority: 38
             log.syslog.facility.code: 4
@@ -202,14 +204,14 @@ mod tests {
             message: Failed password for root from 203.0.113.9 port 22 ssh2
             panoptes.format: syslog_rfc3164
             panoptes.anomaly: year_inferred
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn headers_are_found_in_whatever_shape() {
-        let seen = |line: &str| {
-            ["host.name", "process.name", "process.pid", "message"].map(|it| value(line, it)).join("|")
-        };
+        let seen =
+            |line: &str| ["host.name", "process.name", "process.pid", "message"].map(|it| value(line, it)).join("|");
         for line in [
             "Jan 15 10:30:00 h app[7]: said",
             "<13>Jan 15 10:30:00 h app[7]: said",
@@ -239,7 +241,9 @@ mod tests {
 
     #[test]
     fn ciscos_messages_carry_their_own_level() {
-        check("<189>45: *Jan 15 10:30:00.123: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)", expect![[r#"
+        check(
+            "<189>45: *Jan 15 10:30:00.123: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)",
+            expect![[r#"
             2024-01-15T10:30:00.123Z
             log.syslog.priority: 189
             log.syslog.facility.code: 23
@@ -253,7 +257,8 @@ mod tests {
             message: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)
             panoptes.format: syslog_rfc3164
             panoptes.anomaly: year_inferred
-        "#]]);
+        "#]],
+        );
         assert_eq!(value("Jan 15 10:30:00 rtr1: %LINK-3-UPDOWN: Interface Gi0/1 down", "host.name"), "rtr1");
     }
 
@@ -275,8 +280,30 @@ mod tests {
     }
 
     #[test]
+    fn old_systems_are_understood() {
+        let seen = |said: &str| {
+            let line = format!("Jun 15 10:30:00 combo {said}");
+            ["process.name", "event.dataset", "event.action", "event.outcome", "user.name", "source.ip"]
+                .map(|it| value(&line, it))
+                .join("|")
+        };
+        let failure = "authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=203.0.113.9  user=root";
+        assert_eq!(seen(&format!("sshd(pam_unix)[7]: {failure}")), "sshd|linux.pam|pam_auth|failure|root|203.0.113.9");
+        assert_eq!(seen("su(pam_unix)[7]: session closed for user bob"), "su|linux.pam|session_closed|success|bob|");
+        assert_eq!(seen("-- root[7]: ROOT LOGIN ON tty2"), "login|linux.login|login|success|root|");
+        assert_eq!(
+            seen("ftpd[7]: connection from 203.0.113.9 (h.example) at Fri Jun 17 07:07:00 2005"),
+            "ftpd|linux.syslog||||203.0.113.9"
+        );
+        assert_eq!(seen("syslogd 1.4.1: restart."), "syslogd|linux.syslog||||");
+        assert_eq!(seen("kernel: hub 1-0:1.0: USB hub found"), "kernel|linux.syslog||||");
+    }
+
+    #[test]
     fn messages_with_structure_are_read_for_it() {
-        check(r#"<13>Jan 15 10:30:00 h app[7]: {"msg":"no","user":"bob"}"#, expect![[r#"
+        check(
+            r#"<13>Jan 15 10:30:00 h app[7]: {"msg":"no","user":"bob"}"#,
+            expect![[r#"
             2024-01-15T10:30:00Z
             log.syslog.priority: 13
             log.syslog.facility.code: 1
@@ -297,8 +324,11 @@ mod tests {
             event.dataset: json
             panoptes.format: syslog_rfc3164
             panoptes.anomaly: year_inferred
-        "#]]);
-        check("Jan 15 10:30:00 h kernel: [12.5] DROP IN=eth0 SRC=203.0.113.9 DST=192.0.2.1 PROTO=TCP SPT=4711 DPT=22 SYN", expect![[r#"
+        "#]],
+        );
+        check(
+            "Jan 15 10:30:00 h kernel: [12.5] DROP IN=eth0 SRC=203.0.113.9 DST=192.0.2.1 PROTO=TCP SPT=4711 DPT=22 SYN",
+            expect![[r#"
             2024-01-15T10:30:00Z
             host.name: h
             log.syslog.hostname: h
@@ -310,6 +340,7 @@ mod tests {
             message: [12.5] DROP IN=eth0 SRC=203.0.113.9 DST=192.0.2.1 PROTO=TCP SPT=4711 DPT=22 SYN
             panoptes.format: syslog_rfc3164
             panoptes.anomaly: year_inferred
-        "#]]);
+        "#]],
+        );
     }
 }

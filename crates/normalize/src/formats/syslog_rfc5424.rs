@@ -30,8 +30,7 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
     }
     let stamp = cursor.word();
     if stamp != "-" {
-        let (civil, rest) =
-            time::leading(stamp).ok_or(Declined::because("has no RFC 3339 time behind its version"))?;
+        let (civil, rest) = time::leading(stamp).ok_or(Declined::because("has no RFC 3339 time behind its version"))?;
         if !rest.is_empty() {
             return Err(Declined::because("has text glued to its time"));
         }
@@ -132,7 +131,9 @@ mod tests {
 
     #[test]
     fn every_part_is_read() {
-        check(KIND.example, expect![[r#"
+        check(
+            KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00.123Z
             log.syslog.priority: 38
             log.syslog.facility.code: 4
@@ -159,7 +160,8 @@ mod tests {
             ssh.method: password
             message: Failed password for root from 203.0.113.9 port 22 ssh2
             panoptes.format: syslog_rfc5424
-        "#]]);
+        "#]],
+        );
         check(
             "<165>1 2024-01-15T10:30:00-05:30 h app 7 ID47 [a@1 x=\"\\\"q\\\" \\] \\n\"][b y=\"\"] \u{feff}said",
             expect![[r#"
@@ -190,7 +192,9 @@ mod tests {
 
     #[test]
     fn nil_parts_are_left_out() {
-        check("<13>1 - - - - - - said", expect![[r#"
+        check(
+            "<13>1 - - - - - - said",
+            expect![[r#"
             2024-01-15T12:00:00Z
             log.syslog.priority: 13
             log.syslog.facility.code: 1
@@ -204,8 +208,11 @@ mod tests {
             message: said
             panoptes.format: syslog_rfc5424
             panoptes.anomaly: time_missing
-        "#]]);
-        check("<13>1 2024-01-15T10:30:00Z h app - - -", expect![[r#"
+        "#]],
+        );
+        check(
+            "<13>1 2024-01-15T10:30:00Z h app - - -",
+            expect![[r#"
             2024-01-15T10:30:00Z
             log.syslog.priority: 13
             log.syslog.facility.code: 1
@@ -222,7 +229,8 @@ mod tests {
             event.dataset: linux.syslog
             message: 
             panoptes.format: syslog_rfc5424
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn combined_lines_are_read_to_the_end() {
-        check(super::KIND.example, expect![[r#"
+        check(
+            super::KIND.example,
+            expect![[r#"
             2024-01-15T09:30:00Z
             event.kind: event
             event.dataset: web.access
@@ -172,12 +174,15 @@ mod tests {
             user_agent.original: Mozilla/5.0
             message: 203.0.113.9 - bob [15/Jan/2024:10:30:00 +0100] "GET /a?b=1 HTTP/1.1" 200 512 "https://example.com/" "Mozilla/5.0"
             panoptes.format: web_access
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn common_lines_and_lines_with_a_virtual_host_are_read() {
-        check(r#"2001:db8::7 - - [15/Jan/2024:10:30:00 +0000] "HEAD / HTTP/1.0" 304 -"#, expect![[r#"
+        check(
+            r#"2001:db8::7 - - [15/Jan/2024:10:30:00 +0000] "HEAD / HTTP/1.0" 304 -"#,
+            expect![[r#"
             2024-01-15T10:30:00Z
             event.kind: event
             event.dataset: web.access
@@ -193,7 +198,8 @@ mod tests {
             http.response.status_code: 304
             message: 2001:db8::7 - - [15/Jan/2024:10:30:00 +0000] "HEAD / HTTP/1.0" 304 -
             panoptes.format: web_access
-        "#]]);
+        "#]],
+        );
         check(
             r#"www.example.com:443 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "POST /login HTTP/1.1" 401 12 "-" "curl/8.0""#,
             expect![[r#"
@@ -233,6 +239,8 @@ mod tests {
                 url.original: http://example.com:8080/x
                 url.path: /x
                 url.scheme: http
+                url.domain: example.com
+                url.port: 8080
                 http.version: 1.1
                 http.response.status_code: 200
                 http.response.body.bytes: 5
@@ -260,7 +268,8 @@ mod tests {
 
     #[test]
     fn users_may_be_called_anything() {
-        let line = r#"203.0.113.9 - a [10/Oct/2000:13:55:36 -0700] b [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 401 0"#;
+        let line =
+            r#"203.0.113.9 - a [10/Oct/2000:13:55:36 -0700] b [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 401 0"#;
         assert_eq!(value(line, "user.name"), "a [10/Oct/2000:13:55:36 -0700] b");
         assert_eq!(value(line, "source.ip"), "203.0.113.9");
     }

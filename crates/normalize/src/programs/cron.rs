@@ -16,14 +16,16 @@ const COMMAND: Fact = Fact { category: &["process"], kind: &["start"], action: "
 const CHANGED: Fact =
     Fact { category: &["configuration"], kind: &["change"], action: "crontab_changed", outcome: SUCCESS };
 const READ: Fact = Fact { category: &["configuration"], kind: &["access"], action: "crontab_read", outcome: SUCCESS };
-const DENIED: Fact = Fact { category: &["configuration"], kind: &["denied"], action: "crontab_denied", outcome: FAILURE };
+const DENIED: Fact =
+    Fact { category: &["configuration"], kind: &["denied"], action: "crontab_denied", outcome: FAILURE };
 const MESSAGE: Fact = Fact { category: &["process"], kind: &["info"], action: "cron_message", outcome: None };
 
 fn write(writer: &mut BatchWriter<'_>, said: &str) -> bool {
     let Some((user, rest)) = said.trim_ascii().strip_prefix('(').and_then(|it| it.split_once(") ")) else {
         return false;
     };
-    let Some((verb, detail)) = rest.rsplit_once('(').filter(|_| !rest.starts_with("CMD ")).or_else(|| rest.split_once('('))
+    let Some((verb, detail)) =
+        rest.rsplit_once('(').filter(|_| !rest.starts_with("CMD ")).or_else(|| rest.split_once('('))
     else {
         return false;
     };
@@ -71,8 +73,13 @@ mod tests {
         .map(|said| {
             let line = format!("Jan 15 10:30:00 h CRON[7]: {said}");
             [
-                "event.dataset", "event.action", "event.outcome", "user.name", "user.target.name",
-                "process.command_line", "event.reason",
+                "event.dataset",
+                "event.action",
+                "event.outcome",
+                "user.name",
+                "user.target.name",
+                "process.command_line",
+                "event.reason",
             ]
             .map(|it| value(&line, it))
             .join(" | ")
@@ -87,6 +94,7 @@ mod tests {
             linux.cron | crontab_changed | success |  | /etc/crontab |  | 
             linux.cron | crontab_denied | failure | bob |  |  | crontab command not allowed
             linux.cron | cron_message |  |  |  |  | No MTA installed, discarding output
-            linux.cron |  |  |  |  |  | "#]].assert_eq(&out.join("\n"));
+            linux.cron |  |  |  |  |  | "#]]
+        .assert_eq(&out.join("\n"));
     }
 }

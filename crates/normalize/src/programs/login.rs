@@ -82,7 +82,14 @@ fn read(said: &str) -> Option<Line<'_>> {
         let (user, rest) = rest.rsplit_once("' on '")?;
         let (tty, from) = parted(rest, "' from '").unwrap_or((rest, None));
         let fact = LOGIN.with(FAILURE);
-        return Some(Line { fact, user: Some(user), tty: Some(tty), from, reason: Some("invalid password"), ..nothing });
+        return Some(Line {
+            fact,
+            user: Some(user),
+            tty: Some(tty),
+            from,
+            reason: Some("invalid password"),
+            ..nothing
+        });
     }
     // BSD: `2 LOGIN FAILURES ON ttyv0`, `1 LOGIN FAILURE FROM host`
     let (times, rest) = leading_number(said)?;
@@ -123,8 +130,15 @@ mod tests {
         .map(|said| {
             let line = format!("Jan 15 10:30:00 h login[7]: {said}");
             [
-                "event.dataset", "event.action", "event.outcome", "user.name", "source.ip", "source.address",
-                "process.tty.name", "event.reason", "panoptes.repeat",
+                "event.dataset",
+                "event.action",
+                "event.outcome",
+                "user.name",
+                "source.ip",
+                "source.address",
+                "process.tty.name",
+                "event.reason",
+                "panoptes.repeat",
             ]
             .map(|it| value(&line, it))
             .join(" | ")

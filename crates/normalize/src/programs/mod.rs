@@ -5,7 +5,7 @@
 
 use panoptes_model::{BatchWriter, field};
 
-use crate::context::Context;
+use crate::context::{Context, Server};
 use crate::fact::{write_dataset, write_repeat};
 use crate::formats;
 use crate::text::leading_number;
@@ -73,12 +73,14 @@ fn write_known(
         }
         return true;
     }
-    if matches!(name, "nginx" | "apache2" | "httpd" | "apache" | "haproxy" | "caddy" | "lighttpd") {
-        // The journal's short form twice: `nginx[7]: host nginx: 2024/01/15 …`.
-        let line = said.split_once(" nginx: ").map_or(said, |(_, line)| line);
-        return formats::read_unwrapped(writer, line, context);
-    }
-    false
+    let server = match name {
+        "nginx" => Server::Nginx,
+        "apache2" | "httpd" | "apache" => Server::Apache,
+        _ => return false,
+    };
+    // The journal's short form twice: `nginx[7]: host nginx: 2024/01/15 …`.
+    let line = said.split_once(" nginx: ").map_or(said, |(_, line)| line);
+    formats::read_unwrapped(writer, line, &context.from_server(server))
 }
 
 /// A message that nobody knows: what is plain to see in it.
@@ -146,7 +148,8 @@ mod tests {
 
     #[test]
     fn web_servers_may_speak_through_syslog() {
-        let line = r#"<171>Jan 15 10:30:00 h nginx: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 404 1"#;
+        let line =
+            r#"<171>Jan 15 10:30:00 h nginx: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 404 1"#;
         assert_eq!(value(line, "http.response.status_code"), "404");
         assert_eq!(value(line, "log.level"), "error");
         let line = r#"h nginx[7]: h nginx: 2024/01/15 10:30:00 [error] 7#7: *1 PAM: user 'bob' - not authenticated: Authentication failure, client: 203.0.113.9, server: s, request: "GET / HTTP/2.0", host: "h""#;

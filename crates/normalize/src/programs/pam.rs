@@ -179,8 +179,17 @@ mod tests {
     fn seen(tag: &str, said: &str) -> String {
         let line = format!("Jan 15 10:30:00 h {tag}: {said}");
         let names = [
-            "event.dataset", "pam.service", "event.action", "event.outcome", "user.name", "user.effective.name",
-            "user.target.name", "source.ip", "source.address", "event.reason", "panoptes.repeat",
+            "event.dataset",
+            "pam.service",
+            "event.action",
+            "event.outcome",
+            "user.name",
+            "user.effective.name",
+            "user.target.name",
+            "source.ip",
+            "source.address",
+            "event.reason",
+            "panoptes.repeat",
         ];
         names.map(|it| value(&line, it)).into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" | ")
     }
@@ -193,9 +202,18 @@ mod tests {
             seen("sshd(pam_unix)[7]", failure),
             seen("vsftpd[7]", &format!("pam_unix(vsftpd:auth): {failure}")),
             seen("login[7]", &format!("(pam_unix) {failure}")),
-            seen("sshd[7]", "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=h.example  user=root"),
-            seen("sudo", "pam_unix(sudo:auth): authentication failure; logname=bob uid=1000 euid=0 tty=/dev/pts/0 ruser=bob rhost=  user=bob"),
-            seen("su[7]", "pam_unix(su:auth): authentication failure; logname=bob uid=1000 euid=0 tty=pts/0 ruser=bob rhost=  user=root"),
+            seen(
+                "sshd[7]",
+                "PAM 2 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=h.example  user=root",
+            ),
+            seen(
+                "sudo",
+                "pam_unix(sudo:auth): authentication failure; logname=bob uid=1000 euid=0 tty=/dev/pts/0 ruser=bob rhost=  user=bob",
+            ),
+            seen(
+                "su[7]",
+                "pam_unix(su:auth): authentication failure; logname=bob uid=1000 euid=0 tty=pts/0 ruser=bob rhost=  user=root",
+            ),
             seen("sudo", "pam_unix(sudo:auth): auth could not identify password for [bob]"),
             seen("sshd[7]", "pam_sss(sshd:auth): received for user bob: 7 (Authentication failure)"),
             seen("sshd[7]", "pam_unix(sshd:auth): check pass; user unknown"),
@@ -212,7 +230,8 @@ mod tests {
             linux.pam | sudo | pam_auth | failure | bob
             linux.pam | sshd | pam_auth | unknown | bob | 7 (Authentication failure)
             linux.pam | sshd | pam_message
-            linux.pam | sshd | pam_message"#]].assert_eq(&out.join("\n"));
+            linux.pam | sshd | pam_message"#]]
+        .assert_eq(&out.join("\n"));
     }
 
     #[test]
@@ -233,14 +252,18 @@ mod tests {
             linux.pam | cron | cron_session | success | root
             linux.pam | cron | cron_session | success | root
             linux.pam | login | session_opened | success | bob
-            linux.pam | su | session_opened | success | cyrus"#]].assert_eq(&out.join("\n"));
+            linux.pam | su | session_opened | success | cyrus"#]]
+        .assert_eq(&out.join("\n"));
     }
 
     #[test]
     fn passwords_change_and_accounts_lock() {
         let out = [
             seen("passwd[7]", "pam_unix(passwd:chauthtok): password changed for bob"),
-            seen("sshd[7]", "pam_faillock(sshd:auth): Consecutive login failures for user bob account temporarily locked"),
+            seen(
+                "sshd[7]",
+                "pam_faillock(sshd:auth): Consecutive login failures for user bob account temporarily locked",
+            ),
             seen("login[7]", "pam_tally2(login:auth): user bob (1000) tally 5, deny 3"),
             seen("sshd[7]", r#"pam_succeed_if(sshd:auth): requirement "uid >= 1000" not met by user "root""#),
         ];
@@ -248,12 +271,14 @@ mod tests {
             linux.pam | passwd | password_changed | success | bob
             linux.pam | sshd | account_locked | failure | bob
             linux.pam | login | account_locked | failure | bob
-            linux.pam | sshd | pam_message | root"#]].assert_eq(&out.join("\n"));
+            linux.pam | sshd | pam_message | root"#]]
+        .assert_eq(&out.join("\n"));
     }
 
     #[test]
     fn a_user_cannot_forge_the_host() {
         let line = "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser= rhost=203.0.113.9  user=x rhost=198.51.100.1";
-        expect!["linux.pam | vsftpd | pam_auth | failure | x rhost=198.51.100.1 | 203.0.113.9"].assert_eq(&seen("vsftpd[7]", line));
+        expect!["linux.pam | vsftpd | pam_auth | failure | x rhost=198.51.100.1 | 203.0.113.9"]
+            .assert_eq(&seen("vsftpd[7]", line));
     }
 }

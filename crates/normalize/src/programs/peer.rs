@@ -102,14 +102,21 @@ mod tests {
     use super::*;
 
     fn last(text: &str) -> String {
-        Peer::last_from(text).map_or_else(String::new, |it| format!("{}|{}|{:?}|{}", it.who, it.address, it.port, it.after))
+        Peer::last_from(text)
+            .map_or_else(String::new, |it| format!("{}|{}|{:?}|{}", it.who, it.address, it.port, it.after))
     }
 
     #[test]
     fn the_last_address_with_a_port_counts() {
         assert_eq!(last("root from 203.0.113.9 port 22 ssh2"), "root|203.0.113.9|Some(22)| ssh2");
-        assert_eq!(last("x from 198.51.100.1 port 1 ssh2 from 203.0.113.9 port 22 ssh2"), "x from 198.51.100.1 port 1 ssh2|203.0.113.9|Some(22)| ssh2");
-        assert_eq!(last("x from 203.0.113.9 port 22 ssh1: ruser from 198.51.100.1"), "x|203.0.113.9|Some(22)| ssh1: ruser from 198.51.100.1");
+        assert_eq!(
+            last("x from 198.51.100.1 port 1 ssh2 from 203.0.113.9 port 22 ssh2"),
+            "x from 198.51.100.1 port 1 ssh2|203.0.113.9|Some(22)| ssh2"
+        );
+        assert_eq!(
+            last("x from 203.0.113.9 port 22 ssh1: ruser from 198.51.100.1"),
+            "x|203.0.113.9|Some(22)| ssh1: ruser from 198.51.100.1"
+        );
         assert_eq!(last("root from 203.0.113.9"), "root|203.0.113.9|None|");
         assert_eq!(last("from 203.0.113.9"), "|203.0.113.9|None|");
         assert_eq!(last("bob from host.example via 192.0.2.1"), "bob|host.example|None| via 192.0.2.1");

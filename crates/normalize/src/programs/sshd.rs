@@ -75,11 +75,7 @@ impl<'t> Line<'t> {
     /// With the user named before the address.
     fn from_user(fact: Fact, peer: &Peer<'t>) -> Self {
         let (user, is_invalid) = peer.user();
-        Self {
-            user: Some(user),
-            reason: is_invalid.then_some("invalid user"),
-            ..Self::from_peer(fact, peer)
-        }
+        Self { user: Some(user), reason: is_invalid.then_some("invalid user"), ..Self::from_peer(fact, peer) }
     }
 
     fn because(self, reason: &'t str) -> Self {
@@ -307,7 +303,7 @@ fn user(text: &str) -> Option<Line<'_>> {
     }
     if let Some(rest) = text.strip_prefix("Unable to negotiate ") {
         let Some(rest) = rest.strip_prefix("with ") else {
-            return Some(Line::of(NEGOTIATION).because(rest));
+            return Some(Line::of(NEGOTIATION).because(text));
         };
         let peer = Peer::at_start(rest)?;
         let reason = peer.after.strip_prefix(": ").unwrap_or(peer.after);

@@ -5,12 +5,8 @@ use panoptes_model::{BatchWriter, field};
 use super::ProgramKind;
 use crate::fact::{FAILURE, Fact, SUCCESS, write_user};
 
-pub(super) static KIND: ProgramKind = ProgramKind {
-    names: &["su", "su-l"],
-    dataset: "linux.su",
-    example: "FAILED SU (to root) bob on pts/0",
-    write,
-};
+pub(super) static KIND: ProgramKind =
+    ProgramKind { names: &["su", "su-l"], dataset: "linux.su", example: "FAILED SU (to root) bob on pts/0", write };
 
 const SU: Fact = Fact::authentication(&["start"], "su", SUCCESS);
 
@@ -98,6 +94,7 @@ mod tests {
             linux.su | su | success | root | nobody | 
             linux.su | su | failure | bob | root | /dev/ttyp0
             linux.su | su | success | bob | root | /dev/ttyp0
-            linux.pam | pam_message |  |  |  | "#]].assert_eq(&out.join("\n"));
+            linux.pam | pam_message |  |  |  | "#]]
+        .assert_eq(&out.join("\n"));
     }
 }

@@ -95,8 +95,15 @@ mod tests {
     fn seen(said: &str) -> String {
         let line = format!("Jan 15 10:30:00 h sudo: {said}");
         let names = [
-            "event.action", "event.outcome", "user.name", "user.effective.name", "process.command_line",
-            "process.working_directory", "process.tty.name", "event.reason", "panoptes.repeat",
+            "event.action",
+            "event.outcome",
+            "user.name",
+            "user.effective.name",
+            "process.command_line",
+            "process.working_directory",
+            "process.tty.name",
+            "event.reason",
+            "panoptes.repeat",
         ];
         names.map(|it| value(&line, it)).into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" | ")
     }
@@ -111,7 +118,8 @@ mod tests {
         expect![[r#"
             sudo | success | bob | root | /bin/ls -l ; echo | /home/bob | pts/0
             sudo | success | bob | root | /bin/true | /home/bob
-            sudo | success | bob | root | /bin/sh -c echo ; USER=nobody | / | unknown"#]].assert_eq(&out.join("\n"));
+            sudo | success | bob | root | /bin/sh -c echo ; USER=nobody | / | unknown"#]]
+        .assert_eq(&out.join("\n"));
     }
 
     #[test]
@@ -126,7 +134,8 @@ mod tests {
             sudo | failure | bob | root | /bin/ls | / | pts/0 | 3 incorrect password attempts | 3
             sudo | failure | bob | root | /bin/ls | / | pts/0 | user NOT in sudoers
             sudo | failure | bob | root | /bin/ls | / | pts/0 | command not allowed
-            sudo | failure | bob | root | /bin/ls | / | a password is required"#]].assert_eq(&out.join("\n"));
+            sudo | failure | bob | root | /bin/ls | / | a password is required"#]]
+        .assert_eq(&out.join("\n"));
     }
 
     #[test]

@@ -11,8 +11,26 @@ use crate::text::{between, value_of};
 
 pub(super) static KIND: ProgramKind = ProgramKind {
     names: &[
-        "useradd", "usermod", "userdel", "adduser", "deluser", "groupadd", "groupmod", "groupdel", "addgroup", "gpasswd",
-        "passwd", "chpasswd", "chgpasswd", "chage", "chsh", "chfn", "newusers", "groupmems", "vipw", "pwck",
+        "useradd",
+        "usermod",
+        "userdel",
+        "adduser",
+        "deluser",
+        "groupadd",
+        "groupmod",
+        "groupdel",
+        "addgroup",
+        "gpasswd",
+        "passwd",
+        "chpasswd",
+        "chgpasswd",
+        "chage",
+        "chsh",
+        "chfn",
+        "newusers",
+        "groupmems",
+        "vipw",
+        "pwck",
     ],
     dataset: "linux.user_management",
     example: "new user: name=bob, UID=1001, GID=1001, home=/home/bob, shell=/bin/bash, from=/dev/pts/0",
@@ -21,8 +39,20 @@ pub(super) static KIND: ProgramKind = ProgramKind {
 
 /// Groups whose members can become root.
 const PRIVILEGED_GROUPS: [&str; 14] = [
-    "root", "sudo", "wheel", "admin", "adm", "docker", "lxd", "libvirt", "disk", "shadow", "kmem", "staff",
-    "systemd-journal", "incus-admin",
+    "root",
+    "sudo",
+    "wheel",
+    "admin",
+    "adm",
+    "docker",
+    "lxd",
+    "libvirt",
+    "disk",
+    "shadow",
+    "kmem",
+    "staff",
+    "systemd-journal",
+    "incus-admin",
 ];
 
 const fn iam(kind: Words, action: &'static str) -> Fact {
@@ -76,7 +106,8 @@ fn write(writer: &mut BatchWriter<'_>, said: &str) -> bool {
         write_user(writer, field::USER_NAME, by);
     }
     if let Some(target) = change.target {
-        write_user(writer, field::USER_TARGET_NAME, target);
+        // `members of group … set … to bob,eve`
+        writer.text_list(field::USER_TARGET_NAME, target.split(',').filter(|it| !it.is_empty()));
     }
     if let Some(group) = change.group {
         writer.text(field::GROUP_NAME, group);
@@ -217,8 +248,14 @@ mod tests {
         .map(|(name, said)| {
             let line = format!("Jan 15 10:30:00 h {name}[7]: {said}");
             [
-                "event.dataset", "event.action", "event.outcome", "user.name", "user.target.name", "group.name",
-                "user.target.id", "tags",
+                "event.dataset",
+                "event.action",
+                "event.outcome",
+                "user.name",
+                "user.target.name",
+                "group.name",
+                "user.target.id",
+                "tags",
             ]
             .map(|it| value(&line, it))
             .join(" | ")
@@ -249,6 +286,7 @@ mod tests {
             linux.user_management | group_member_added | success | root | bob,eve | wheel |  | privileged_group
             linux.user_management | user_changed | success |  | bob |  |  | 
             linux.user_management | user_changed | success |  | bob |  |  | 
-            linux.user_management |  |  |  |  |  |  | "#]].assert_eq(&out.join("\n"));
+            linux.user_management |  |  |  |  |  |  | "#]]
+        .assert_eq(&out.join("\n"));
     }
 }

@@ -5,8 +5,16 @@ use crate::formats::tests::value;
 /// Action, outcome, user, address, port, reason, method.
 fn seen(said: &str) -> String {
     let line = format!("Jan 15 10:30:00 h sshd[7]: {said}");
-    let names =
-        ["event.action", "event.outcome", "user.name", "source.ip", "source.address", "source.port", "event.reason", "ssh.method"];
+    let names = [
+        "event.action",
+        "event.outcome",
+        "user.name",
+        "source.ip",
+        "source.address",
+        "source.port",
+        "event.reason",
+        "ssh.method",
+    ];
     assert_eq!(value(&line, "event.dataset"), "linux.sshd", "{said}");
     assert_eq!(value(&line, "message"), said);
     names.map(|it| value(&line, it)).into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" | ")
@@ -188,7 +196,7 @@ fn whoever_speaks_no_ssh_is_probing() {
             ssh_probe | failure | client sent invalid protocol identifier ""
             ssh_probe | Connection closed by remote host
             ssh_negotiation | failure | 203.0.113.9 | 4711 | no matching key exchange method found
-            ssh_negotiation | failure | a key exchange method
+            ssh_negotiation | failure | Unable to negotiate a key exchange method
             ssh_disconnect | failure | 203.0.113.9 | 4711 | message authentication code incorrect
             ssh_reverse_mapping | 203.0.113.9
             ssh_reverse_mapping | 203.0.113.9"#]],

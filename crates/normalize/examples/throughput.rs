@@ -1,0 +1,104 @@
+//! Lines per second on one core: `cargo run --release -p panoptes-normalize --example throughput`.
+#![expect(clippy::print_stdout, reason = "an example prints its figures")]
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use panoptes_model::{FrameId, LogFrame, Origin, RawBatch, Schema, Timestamp};
+use panoptes_normalize::Normalizer;
+
+const LINES: usize = 20_000;
+const ROUNDS: usize = 20;
+
+fn main() {
+    let kinds: [(&str, fn(usize, &mut String)); 5] = [
+        ("nginx combined", |n, line| {
+            let _written = write!(
+                line,
+                "203.0.113.{} - - [15/Jan/2024:10:{:02}:{:02} +0100] \"GET /shop/item?id={n} HTTP/1.1\" {} {} \"https://example.com/shop\" \"Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0\"",
+                n % 256,
+                n / 60 % 60,
+                n % 60,
+                if n % 7 == 0 { 404 } else { 200 },
+                n % 5_000
+            );
+        }),
+        ("sshd RFC 3164", |n, line| {
+            let _written = write!(
+                line,
+                "Jan 15 10:{:02}:{:02} web1 sshd[{}]: Failed password for invalid user user{n} from 203.0.113.{} port {} ssh2",
+                n / 60 % 60,
+                n % 60,
+                1_000 + n % 9_000,
+                n % 256,
+                1_024 + n % 60_000
+            );
+        }),
+        ("sshd RFC 5424", |n, line| {
+            let _written = write!(
+                line,
+                "<38>1 2024-01-15T10:{:02}:{:02}.123456+01:00 web1 sshd {} - - Failed password for root from 203.0.113.{} port {} ssh2",
+                n / 60 % 60,
+                n % 60,
+                1_000 + n % 9_000,
+                n % 256,
+                1_024 + n % 60_000
+            );
+        }),
+        ("json", |n, line| {
+            let _written = write!(
+                line,
+                r#"{{"timestamp":"2024-01-15T10:{:02}:{:02}Z","level":"ERROR","service":"shop","client_ip":"203.0.113.{}","user":"user{n}","status":{},"method":"POST","path":"/login","message":"login failed after {} ms"}}"#,
+                n / 60 % 60,
+                n % 60,
+                n % 256,
+                if n % 7 == 0 { 500 } else { 401 },
+                n % 900
+            );
+        }),
+        ("plain", |n, line| {
+            let _written = write!(
+                line,
+                "2024-01-15 10:{:02}:{:02},123 ERROR [worker-{}] request {n} from 203.0.113.{} was refused",
+                n / 60 % 60,
+                n % 60,
+                n % 16,
+                n % 256
+            );
+        }),
+    ];
+    let schema = Arc::new(Schema::ecs());
+    let normalizer = Normalizer::default();
+    println!("{:16} {:>10} {:>8} {:>8} {:>12}", "lines", "lines/s", "ns/line", "MB/s", "bytes/event");
+    for (name, write_line) in kinds {
+        let now = Timestamp::from_seconds(1_705_320_000);
+        let mut records = RawBatch::new();
+        let origin = records.origin(&Origin::default());
+        for n in 0..LINES {
+            let mut line = String::new();
+            write_line(n, &mut line);
+            records.push(origin, now, n as u64, line.as_bytes());
+        }
+        let bytes = records.bytes.len();
+        let frame = LogFrame { id: FrameId(1), now, rules_epoch: 0, snapshots_epoch: 0, records };
+        let mut best = f64::MAX;
+        let mut memory = 0;
+        for _ in 0..ROUNDS {
+            let frame = frame.clone();
+            #[expect(clippy::disallowed_methods, reason = "measures itself; no event depends on it")]
+            let start = Instant::now();
+            let events = black_box(normalizer.normalize(&schema, frame));
+            best = best.min(start.elapsed().as_secs_f64());
+            memory = events.memory_bytes();
+        }
+        println!(
+            "{name:16} {:>10.0} {:>8.0} {:>8.0} {:>12}",
+            LINES as f64 / best,
+            best * 1e9 / LINES as f64,
+            bytes as f64 / best / 1e6,
+            memory / LINES
+        );
+    }
+}
