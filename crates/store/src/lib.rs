@@ -1,3 +1,26 @@
 //! Keeps evidence: what came in, encrypted, durable and searchable.
+//!
+//! In go [`LogFrame`](panoptes_model::LogFrame)s, which [`log::Log`] makes durable before anything is derived from them,
+//! and batches of events, which become immutable sealed segments. Out come frames after a restart, and the events that a
+//! search asks for. The store knows nothing of rules, alerts or users.
+//!
+//! # Where to look first
+//! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
+//! * [`log`]: the write-ahead log and its format.
+//! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`lock`]: one process per data folder.
+//!
+//! # Invariants
+//! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
+//! * What was acknowledged survives a loss of power; what was not is there whole or not at all.
+//! * Files are appended to or removed, never changed; a damaged block costs that block.
+//! * No clock: time arrives with the data.
 
+pub mod disk;
+pub mod lock;
+pub mod log;
+pub mod manifest;
+mod object;
 pub mod pivot;
+mod record;
+mod segment;
