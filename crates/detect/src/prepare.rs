@@ -1,0 +1,42 @@
+//! The stateless half: which events match which rules.
+
+use panoptes_model::EventBatch;
+
+use crate::anomaly;
+use crate::rules::RuleSet;
+
+/// What [`RuleSet::prepare`] found out about one batch.
+#[derive(Clone, Debug)]
+pub struct Hits {
+    /// The rule set that was asked.
+    pub(crate) rules: u128,
+    /// Index of an event, index of a rule that it matches; in order of both.
+    pub(crate) matches: Vec<(u32, u32)>,
+    /// Index of an event, hash of the pattern of its message.
+    pub(crate) patterns: Vec<(u32, u64)>,
+}
+
+impl Hits {
+    /// How many pairs of an event and a rule match.
+    pub fn len(&self) -> usize {
+        self.matches.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.matches.is_empty()
+    }
+}
+
+impl RuleSet {
+    /// Evaluates every single-event rule against every event of `batch`. Keeps nothing: any core may do it.
+    pub fn prepare(&self, batch: &EventBatch) -> Hits {
+        let mut matches = Vec::new();
+        self.plans.evaluate(batch, |event, rule| matches.push((event, rule)));
+        let mut patterns = Vec::new();
+        if self.wants_patterns {
+            let hashed = batch.events().zip(0..).filter_map(|(event, index)| Some((index, anomaly::hash_of(event)?)));
+            patterns.extend(hashed);
+        }
+        Hits { rules: self.fingerprint, matches, patterns }
+    }
+}
