@@ -12,8 +12,11 @@ use panoptes_normalize::Normalizer;
 const LINES: usize = 20_000;
 const ROUNDS: usize = 20;
 
+/// Appends the `n`th line.
+type WriteLine = fn(usize, &mut String);
+
 fn main() {
-    let kinds: [(&str, fn(usize, &mut String)); 5] = [
+    let kinds: [(&str, WriteLine); 5] = [
         ("nginx combined", |n, line| {
             let _written = write!(
                 line,

@@ -48,7 +48,7 @@ impl<'c> Context<'c> {
     }
 
     /// The same for a line that this server is known to have written.
-    pub(crate) fn from_server(&self, server: Server) -> Self {
+    pub(crate) fn written_by(&self, server: Server) -> Self {
         Self { server, ..*self }
     }
 

@@ -119,10 +119,18 @@ enum Act {
     Time(Timestamp, bool, bool),
     Anomaly(Anomaly),
     Word(FieldId, &'static str),
+    /// The canonical word in place of the sender's.
+    Replace(FieldId, &'static str),
     Alias(FieldId),
     Integer(FieldId, i64),
     Address(FieldId, FieldId, IpAddr, Option<u16>),
-    Url { scheme: Part, domain: Part, path: Part, query: Part, port: Option<u16> },
+    Url {
+        scheme: Part,
+        domain: Part,
+        path: Part,
+        query: Part,
+        port: Option<u16>,
+    },
 }
 
 type Part = Option<(usize, usize)>;
@@ -162,6 +170,12 @@ pub(crate) fn map(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
                 if !writer.has(id) {
                     writer.text(id, word);
                 }
+            }
+            Act::Replace(id, word) => {
+                index -= 1;
+                end -= 1;
+                writer.remove(index);
+                writer.text(id, word);
             }
             Act::Alias(id) => {
                 if !writer.has(id) {
@@ -215,6 +229,21 @@ fn decide(writer: &BatchWriter<'_>, id: FieldId, value: Value<'_>, context: &Con
             return match instant(value, context, writer.received_at()) {
                 Some(it) => Act::Time(it.time, it.year_inferred, true),
                 None => Act::Anomaly(Anomaly::TimeInvalid),
+            };
+        }
+        field::CLIENT_IP => {
+            return match value {
+                Value::Ip(address) => Act::Address(field::SOURCE_IP, field::SOURCE_PORT, address, None),
+                _ => Act::Nothing,
+            };
+        }
+        field::LOG_LEVEL => {
+            return match value {
+                Value::Text(text) => match level::canonical(text) {
+                    Some(word) if word != text => Act::Replace(id, word),
+                    _ => Act::Nothing,
+                },
+                _ => Act::Nothing,
             };
         }
         _ => {}

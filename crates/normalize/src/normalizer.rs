@@ -1,8 +1,11 @@
 //! From a frame of bytes to a batch of events.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use panoptes_model::{Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp};
+use panoptes_model::{
+    Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp, field,
+};
 
 use crate::context::{Context, Server};
 use crate::explain::{self, Explanation};
@@ -30,6 +33,7 @@ pub struct Normalizer {
 struct Source {
     zone: Zone,
     server: Server,
+    peer: Option<IpAddr>,
     format: Option<&'static FormatKind>,
 }
 
@@ -53,6 +57,9 @@ impl Normalizer {
                 let context = Context::new(&source.zone, source.server);
                 writer.begin(text.unwrap_or(""), record.origin, record.received_at, record.position);
                 formats::read(writer, text.unwrap_or(""), &context, source.format, &mut |_, _| ());
+                if let Some(peer) = source.peer.filter(|_| !writer.has(field::OBSERVER_IP)) {
+                    writer.ip(field::OBSERVER_IP, peer);
+                }
                 if text.is_none() {
                     writer.anomaly(Anomaly::Truncated);
                 }
@@ -76,6 +83,7 @@ impl Normalizer {
         Source {
             zone: zone.unwrap_or_else(|| self.options.time_zone.clone()),
             server: Server::of_origin(origin),
+            peer: origin.peer,
             format: origin.format.as_deref().and_then(formats::named),
         }
     }
@@ -125,7 +133,7 @@ fn end_is_border(text: &str, record: &RawRecord) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use panoptes_model::{FrameId, field};
+    use panoptes_model::FrameId;
 
     use super::*;
 
@@ -181,6 +189,17 @@ mod tests {
             let flagged: Vec<_> = events.events().map(|it| it.anomalies().contains(Anomaly::Truncated)).collect();
             assert_eq!(flagged, [false, true, true]);
         }
+    }
+
+    #[test]
+    fn who_sent_a_record_is_kept_beside_the_host_that_it_claims() {
+        let mut records = RawBatch::new();
+        let origin = records.origin(&Origin { peer: "192.0.2.7".parse().ok(), ..Origin::default() });
+        records.push(origin, Timestamp(0), 1, b"<13>Jan 15 10:30:00 web1 app: said");
+        let events = normalize(records);
+        let event = events.event(0).unwrap();
+        assert_eq!(event.get(field::OBSERVER_IP).unwrap().to_text(), "192.0.2.7");
+        assert_eq!(event.text(field::HOST_NAME), Some("web1"));
     }
 
     #[test]

@@ -132,6 +132,19 @@ mod tests {
     #[test]
     fn ecs_passes_through() {
         check(
+            r#"{"@timestamp":"2024-01-15T10:30:00Z","log":{"level":"ERROR"},"client":{"ip":"203.0.113.9"},"message":"no"}"#,
+            expect![[r#"
+                2024-01-15T10:30:00Z
+                client.ip: 203.0.113.9
+                message: no
+                log.level: error
+                source.ip: 203.0.113.9
+                event.kind: event
+                event.dataset: json
+                panoptes.format: json
+            "#]],
+        );
+        check(
             r#"{"@timestamp":"2024-01-15T10:30:00Z","event":{"action":"login","outcome":"failure","category":["authentication"]},"source":{"ip":"203.0.113.9"},"user":{"name":"bob"},"message":"no"}"#,
             expect![[r#"
                 2024-01-15T10:30:00Z

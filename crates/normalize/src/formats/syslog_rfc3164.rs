@@ -46,11 +46,12 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
         None => (None, rest),
     };
     let header = Header::of(rest);
-    if !is_usual && !header.tag.as_ref().is_some_and(|it| it.colon && !is_level(it.name)) {
-        return Err(NO_TAG);
-    }
-    if !is_usual && header.host.is_some_and(is_level) {
-        return Err(NO_TAG);
+    if !is_usual {
+        let spaced = text.as_bytes().get(10) == Some(&b' ');
+        let is_program = |it: &Tag<'_>| it.colon && !is_level(it.name) && (it.pid.is_some() || !spaced);
+        if !header.tag.as_ref().is_some_and(is_program) || header.host.is_some_and(is_level) {
+            return Err(NO_TAG);
+        }
     }
     context.stamp(writer, &civil);
     if let Some((facility, severity)) = verbose.filter(|_| after_priority.is_none()) {
@@ -273,6 +274,7 @@ mod tests {
             "2024-01-15 10:30:00,123 INFO [main] org.example.App: started",
             "2024-01-15 10:30:00 ERROR app: broken",
             "2024-01-15 10:30:00 - something else",
+            "2024-01-15 10:30:00 GET /index.html: done",
             "2024-01-15T10:30:00Z level=info msg=x",
         ] {
             assert_ne!(value(line, "panoptes.format"), "syslog_rfc3164", "{line}");

@@ -80,7 +80,7 @@ fn write_known(
     };
     // The journal's short form twice: `nginx[7]: host nginx: 2024/01/15 …`.
     let line = said.split_once(" nginx: ").map_or(said, |(_, line)| line);
-    formats::read_unwrapped(writer, line, &context.from_server(server))
+    formats::read_unwrapped(writer, line, &context.written_by(server))
 }
 
 /// A message that nobody knows: what is plain to see in it.
