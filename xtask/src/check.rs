@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::{generated, licences, run, score, tidy};
+use crate::{generated, licences, one_build, run, score, tidy};
 
 /// Counts of passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,12 @@ struct Workshop {
 }
 
 impl Workshop {
-    fn panoptes(&self) -> anyhow::Result<&Path> {
-        self.panoptes.as_deref().context("there is no binary: its build failed")
+    /// The binary, built by the step of that name unless only another one was asked for.
+    fn panoptes(&mut self) -> anyhow::Result<&Path> {
+        if self.panoptes.is_none() {
+            self.panoptes = Some(run::build_panoptes(false)?);
+        }
+        self.panoptes.as_deref().context("just built")
     }
 }
 
@@ -49,14 +53,20 @@ const STEPS: &[(&str, Step)] = &[
     ("format", format),
     ("lints", lints),
     ("licences", licences),
+    ("one build", one_build),
     ("build", build),
     ("rules", rules),
     ("generated files", generated_files),
     ("scores", scores),
 ];
 
-/// Runs all steps; the counts of `tests` belong into the closing line.
-pub(crate) fn run(tests: Option<Tests<'_>>) -> anyhow::Result<bool> {
+/// Runs all steps, or `only` one; the counts of `tests` belong into the closing line.
+pub(crate) fn run(tests: Option<Tests<'_>>, only: Option<&str>) -> anyhow::Result<bool> {
+    let steps: Vec<_> = STEPS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    if steps.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|it| it.0).collect();
+        bail!("there is no step `{}`; there are {}", only.unwrap_or_default(), names.join(", "));
+    }
     let mut counts = match tests {
         Some(Tests { log, status }) => {
             let text = std::fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
@@ -66,7 +76,7 @@ pub(crate) fn run(tests: Option<Tests<'_>>) -> anyhow::Result<bool> {
     };
     let mut workshop = Workshop::default();
     let mut table = Vec::new();
-    for (name, step) in STEPS {
+    for (name, step) in steps {
         println!("── {name}");
         let started = Instant::now();
         let result = step(&mut workshop);
@@ -130,8 +140,12 @@ fn licences(_: &mut Workshop) -> anyhow::Result<Vec<String>> {
     Ok(vec![summary])
 }
 
+fn one_build(_: &mut Workshop) -> anyhow::Result<Vec<String>> {
+    Ok(vec![one_build::examine()?])
+}
+
 fn build(workshop: &mut Workshop) -> anyhow::Result<Vec<String>> {
-    workshop.panoptes = Some(run::build_panoptes(false)?);
+    workshop.panoptes()?;
     Ok(Vec::new())
 }
 

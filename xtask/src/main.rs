@@ -19,6 +19,7 @@ mod bench;
 mod check;
 mod generated;
 mod licences;
+mod one_build;
 mod run;
 mod score;
 mod tidy;
@@ -31,8 +32,9 @@ const HELP: &str = "\
 Chores of the repository. Each runs from any folder in it.
 
   cargo xtask tidy           order of the tree: edges between crates, the map, dead files, left-overs, links, rules and their tests
-  cargo xtask check          all that CI runs after the tests: format, lints, tidy, licences, rules, generated files, scores
-                             (--tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
+  cargo xtask check          all that CI runs after the tests: format, lints, tidy, licences, one build, rules, generated files, scores
+                             (--only STEP runs one of these;
+                             --tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
   cargo xtask licences       licences of all dependencies
   cargo xtask generate       writes the generated files: docs/config.schema.json
   cargo xtask score          what is understood of the corpora: fail2ban, loghub (PANOPTES_CORPORA, else ../shared/corpora)
@@ -58,10 +60,11 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["tidy"] => tidy::run(),
-        ["check"] => check::run(None),
+        ["check"] => check::run(None, None),
+        ["check", "--only", step] => check::run(None, Some(step)),
         ["check", "--tests", log, "--tests-status", status] => {
             let status = status.parse().context("`--tests-status` is no number")?;
-            check::run(Some(check::Tests { log: log.as_ref(), status }))
+            check::run(Some(check::Tests { log: log.as_ref(), status }), None)
         }
         ["licences"] => licences::run(),
         ["generate"] => generated::write(),
