@@ -39,10 +39,11 @@ fn fail2ban(corpora: &Path) -> anyhow::Result<Vec<String>> {
     Ok(text.lines().filter(|it| is_score(it)).map(|it| format!("fail2ban   {it}")).collect())
 }
 
-/// What the test prints itself, without the frame that the test runner puts around it.
+/// What the test prints itself: neither the frame that the test runner puts around it, nor the misses, which are
+/// indented and quote the corpus.
 fn is_score(line: &str) -> bool {
     let frame = ["running ", "test ", "test result:"];
-    !line.trim().is_empty() && line.trim() != "." && !frame.iter().any(|it| line.starts_with(it))
+    line.chars().any(char::is_alphanumeric) && !line.starts_with(' ') && !frame.iter().any(|it| line.starts_with(it))
 }
 
 /// Scans each file of loghub: which rules fire, how often, on how many addresses.
@@ -119,8 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_of_the_test_runner_is_no_score() {
-        let lines = ["", "running 2 tests", "sshd: 97 of 100", "test score ... ok", "test result: ok. 2 passed", "."];
+    fn neither_the_frame_of_the_test_runner_nor_a_miss_is_a_score() {
+        let lines = [
+            "",
+            "running 2 tests",
+            "sshd: 97 of 100",
+            "  sshd:3 missed: a line",
+            "test score ... ok",
+            "test result: ok. 2 passed",
+            "..",
+        ];
         assert_eq!(lines.into_iter().filter(|it| is_score(it)).collect::<Vec<_>>(), ["sshd: 97 of 100"]);
     }
 }

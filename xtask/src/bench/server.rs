@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail};
 
 use super::http::Connection;
 
+/// The label of records whose sender was told to come back.
+const BUSY: &str = "reason=\"busy\"";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Segments are sealed this long after their first event, so that the disk settles soon after a load.
 const SEGMENT_SECONDS: &str = "10";
@@ -46,7 +48,7 @@ impl Drop for Scratch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) accepted: u64,
-    /// Rejected or dropped, for whatever reason.
+    /// Rejected or dropped, except for what the server was too busy to take and its sender sends again.
     pub(super) lost: u64,
     pub(super) fold_lag_frames: u64,
     pub(super) store_lag_frames: u64,
@@ -128,12 +130,12 @@ impl Server {
         if answer.status != 200 {
             bail!("/metrics was answered with {}", answer.status);
         }
-        let sum = |name: &str| metric(&answer.body, name).map(|it| it as u64);
+        let sum = |name: &str| metric(&answer.body, name, |_| true).map(|it| it as u64);
+        let lost = |name: &str| metric(&answer.body, name, |labels| !labels.contains(BUSY)).map_or(0, |it| it as u64);
         Ok(Progress {
             // Counters appear with their first record.
             accepted: sum("panoptes_records_accepted_total").unwrap_or(0),
-            lost: sum("panoptes_records_rejected_total").unwrap_or(0)
-                + sum("panoptes_records_dropped_total").unwrap_or(0),
+            lost: lost("panoptes_records_rejected_total") + lost("panoptes_records_dropped_total"),
             fold_lag_frames: sum("panoptes_fold_lag_frames").context("/metrics has no panoptes_fold_lag_frames")?,
             store_lag_frames: sum("panoptes_store_lag_frames").context("/metrics has no panoptes_store_lag_frames")?,
         })
@@ -170,15 +172,15 @@ fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// The sum over all labels of a metric in Prometheus' text form; `None` if it does not occur.
-fn metric(text: &str, name: &str) -> Option<f64> {
+/// The sum of a metric in Prometheus' text form over all sets of labels that are `wanted`; `None` if there is none.
+fn metric(text: &str, name: &str, wanted: impl Fn(&str) -> bool) -> Option<f64> {
     text.lines()
         .filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            if !rest.starts_with(['{', ' ']) {
+            let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            if !labels.is_empty() && !labels.starts_with('{') || !wanted(labels) {
                 return None;
             }
-            rest.rsplit(' ').next()?.parse::<f64>().ok()
+            value.parse::<f64>().ok()
         })
         .reduce(|sum, it| sum + it)
 }
@@ -214,8 +216,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_summed_over_its_labels_only() {
-        let text = "# HELP a_total x\n# TYPE a_total counter\na_total{source=\"x y\"} 3\na_total{source=\"z\"} 4\na_total_more 9\nb 2.5\n";
+    fn a_metric_is_summed_over_the_labels_that_are_wanted() {
+        let metric = |text: &str, name: &str| metric(text, name, |labels| !labels.contains(BUSY));
+        let text = "# HELP a_total x\n# TYPE a_total counter\na_total{source=\"x y\"} 3\na_total{source=\"z\"} 4\na_total{reason=\"busy\"} 100\na_total_more 9\nb 2.5\n";
         assert_eq!(metric(text, "a_total"), Some(7.0));
         assert_eq!(metric(text, "b"), Some(2.5));
         assert_eq!(metric(text, "c"), None);
