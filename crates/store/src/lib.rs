@@ -23,4 +23,9 @@ pub mod manifest;
 mod object;
 pub mod pivot;
 mod record;
+#[cfg(feature = "search")]
+pub mod search;
 mod segment;
+mod store;
+
+pub use crate::store::{Store, StoreError, StoreOptions, StoreReader};

@@ -24,6 +24,7 @@ use panoptes_seal::{
 };
 
 use crate::disk::{Disk, DiskFile};
+use crate::segment::FOLDER;
 
 /// How much opened plaintext is kept for the next query; beyond it the chunk that was used least recently goes.
 pub const CHUNK_CACHE_BYTES_MAX: usize = 32 << 20;
@@ -47,7 +48,7 @@ pub enum SegmentError {
 }
 
 impl SegmentError {
-    /// The segment's file name.
+    /// The segment's path in the data folder.
     pub fn segment(&self) -> &str {
         match self {
             Self::NotOpened { segment, .. }
@@ -79,7 +80,6 @@ struct Segment {
 /// All segments of a data folder, to read.
 pub struct SegmentStore {
     disk: Arc<dyn Disk>,
-    folder: String,
     key: KeyEncryptionKey,
     segments: Mutex<HashMap<String, Arc<Segment>>>,
     cache: Mutex<ChunkCache>,
@@ -88,11 +88,10 @@ pub struct SegmentStore {
 }
 
 impl SegmentStore {
-    /// The segments in `folder` of `disk`.
-    pub fn new(disk: Arc<dyn Disk>, folder: &str, key: KeyEncryptionKey) -> Self {
+    /// The segments on `disk`, under their paths in the data folder.
+    pub fn new(disk: Arc<dyn Disk>, key: KeyEncryptionKey) -> Self {
         Self {
             disk,
-            folder: folder.to_owned(),
             key,
             segments: Mutex::default(),
             cache: Mutex::new(ChunkCache::new(CHUNK_CACHE_BYTES_MAX)),
@@ -142,7 +141,7 @@ impl SegmentStore {
         }
         let not_read = |error| SegmentError::NotRead { segment: name.to_owned(), offset: 0, source: Arc::new(error) };
         let not_opened = |error| SegmentError::NotOpened { segment: name.to_owned(), source: Arc::new(error) };
-        let file = self.disk.open_read(&format!("{}/{name}", self.folder)).map_err(|error| match error.kind() {
+        let file = self.disk.open_read(name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => SegmentError::Missing { segment: name.to_owned(), source: Arc::new(error) },
             _ => not_read(error),
         })?;
@@ -242,7 +241,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl fmt::Debug for SegmentStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SegmentStore").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("SegmentStore").field("disk", &self.disk).finish_non_exhaustive()
     }
 }
 
@@ -303,13 +302,14 @@ impl ObjectStore for SegmentStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        let found = match self.disk.list(&self.folder) {
+        let found = match self.disk.list(FOLDER) {
             Ok(names) => names
                 .into_iter()
-                .filter(|name| prefix.is_none_or(|it| Path::from(name.as_str()).prefix_matches(it)))
-                .filter_map(|name| {
-                    let file = self.disk.open_read(&format!("{}/{name}", self.folder)).ok()?;
-                    Some(Ok(meta(&name, plaintext_size(file.len().ok()?)?)))
+                .map(|name| format!("{FOLDER}/{name}"))
+                .filter(|path| prefix.is_none_or(|it| Path::from(path.as_str()).prefix_matches(it)))
+                .filter_map(|path| {
+                    let size = self.disk.open_read(&path).ok()?.len().ok()?;
+                    Some(Ok(meta(&path, plaintext_size(size)?)))
                 })
                 .collect(),
             Err(source) => vec![Err(object_store::Error::Generic { store: NAME, source: Box::new(source) })],
@@ -390,7 +390,7 @@ mod tests {
             change(&mut sealed);
             disk.create_new(&format!("segments/{n}")).unwrap().append(&sealed).unwrap();
         }
-        SegmentStore::new(Arc::new(disk), "segments", key())
+        SegmentStore::new(Arc::new(disk), key())
     }
 
     fn now<T>(future: impl Future<Output = T>) -> T {
@@ -402,7 +402,7 @@ mod tests {
         let size = 3 * CHUNK_BYTES + 17;
         let store = store(&[size, 0], |_| {});
         let all = text(size);
-        let path = Path::from("0");
+        let path = Path::from("segments/0");
         assert_eq!(now(store.head(&path)).unwrap().size, size as u64);
         assert_eq!(now(async { store.get(&path).await?.bytes().await }).unwrap(), all);
         let c = CHUNK_BYTES as u64;
@@ -415,9 +415,9 @@ mod tests {
         assert_eq!(tail, all[size - 8..]);
         let listed = now(store.list_with_delimiter(None)).unwrap().objects;
         let sizes: Vec<_> = listed.iter().map(|it| (it.location.as_ref(), it.size)).collect();
-        assert_eq!(sizes, [("0", size as u64), ("1", 0)]);
-        assert_eq!(now(async { store.get(&Path::from("1")).await?.bytes().await }).unwrap(), "");
-        assert!(matches!(now(store.head(&Path::from("2"))), Err(object_store::Error::NotFound { .. })));
+        assert_eq!(sizes, [("segments/0", size as u64), ("segments/1", 0)]);
+        assert_eq!(now(async { store.get(&Path::from("segments/1")).await?.bytes().await }).unwrap(), "");
+        assert!(matches!(now(store.head(&Path::from("segments/2"))), Err(object_store::Error::NotFound { .. })));
         assert!(now(store.put(&path, "x".into())).is_err() && now(store.delete(&path)).is_err());
     }
 
@@ -425,13 +425,13 @@ mod tests {
     fn a_damaged_chunk_names_segment_and_offset_and_the_others_still_open() {
         let store = store(&[3 * CHUNK_BYTES], |sealed| sealed[CHUNK_HEADER_BYTES + CHUNK_SEALED_BYTES + 99] ^= 1);
         let c = CHUNK_BYTES as u64;
-        assert_eq!(store.read("0", &(0..c)).unwrap(), text(CHUNK_BYTES));
-        assert_eq!(store.read("0", &(2 * c..3 * c)).unwrap(), text(3 * CHUNK_BYTES)[2 * CHUNK_BYTES..]);
-        let error = store.read("0", &(c - 1..c + 1)).unwrap_err();
+        assert_eq!(store.read("segments/0", &(0..c)).unwrap(), text(CHUNK_BYTES));
+        assert_eq!(store.read("segments/0", &(2 * c..3 * c)).unwrap(), text(3 * CHUNK_BYTES)[2 * CHUNK_BYTES..]);
+        let error = store.read("segments/0", &(c - 1..c + 1)).unwrap_err();
         let place = CHUNK_HEADER_BYTES + CHUNK_SEALED_BYTES;
         assert_eq!(
             error.to_string(),
-            format!("segment 0 is damaged at byte {place} of the file; restore it from a backup")
+            format!("segment segments/0 is damaged at byte {place} of the file; restore it from a backup")
         );
         assert_eq!(store.damage().len(), 1);
     }
@@ -440,9 +440,9 @@ mod tests {
     fn a_segment_cut_at_a_chunk_border_is_damaged_at_its_end() {
         let store =
             store(&[3 * CHUNK_BYTES], |sealed| sealed.truncate(ciphertext_size(2 * CHUNK_BYTES as u64) as usize));
-        assert_eq!(store.size("0").unwrap(), 2 * CHUNK_BYTES as u64);
+        assert_eq!(store.size("segments/0").unwrap(), 2 * CHUNK_BYTES as u64);
         let end = 2 * CHUNK_BYTES as u64;
-        assert!(matches!(store.read("0", &(end - 8..end)), Err(SegmentError::Damaged { .. })));
+        assert!(matches!(store.read("segments/0", &(end - 8..end)), Err(SegmentError::Damaged { .. })));
     }
 
     #[test]
@@ -451,7 +451,7 @@ mod tests {
         disk.create_dir_all("segments").unwrap();
         let sealed = ChunkSealer::seal_all(&KeyEncryptionKey::from_bytes([6; 32]), b"x").unwrap();
         disk.create_new("segments/0").unwrap().append(&sealed).unwrap();
-        let error = SegmentStore::new(Arc::new(disk), "segments", key()).size("0").unwrap_err();
+        let error = SegmentStore::new(Arc::new(disk), key()).size("segments/0").unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(&key().id().to_string()), "{source}");
     }
@@ -474,7 +474,7 @@ mod tests {
     fn open_files_are_bounded() {
         let store = store(&vec![1; OPEN_FILES_MAX + 5], |_| {});
         for n in 0..OPEN_FILES_MAX + 5 {
-            store.size(&n.to_string()).unwrap();
+            store.size(&format!("segments/{n}")).unwrap();
         }
         assert_eq!(lock(&store.segments).len(), OPEN_FILES_MAX);
     }

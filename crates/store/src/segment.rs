@@ -2,8 +2,8 @@
 //!
 //! # Format, version 1
 //!
-//! A file `FIRST-LAST-N.segment` (first and last log frame that was sealed with it, 16 hexadecimal digits each; N: a
-//! number, 4 digits) is a chunked file of [`panoptes_seal`] around a Parquet file with the columns that `pivot`
+//! A file `segments/FIRST-LAST-A-N.segment` (first and last log frame that were sealed with it, 16 hexadecimal digits
+//! each; attempt, 8 of them; number, 4 digits) is a chunked file of [`panoptes_seal`] around a Parquet file with the columns that `pivot`
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
 //! ([`is_looked_up`]) have bloom filters, all have statistics per page. The field of a column that holds lists carries
@@ -32,6 +32,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::disk::{Disk, DiskFile};
+use crate::manifest::Segment;
 use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, ROW, RowRef, TIME, pivot};
 
 /// How many rows a row group has at most; further rows begin the next one.
@@ -42,6 +43,8 @@ pub const GROUP_TEXT_BYTES_MAX: usize = 16 << 20;
 /// makes up times gets no file for each of them.
 pub const FILES_MAX: usize = 64;
 
+/// Where segments lie in the data folder.
+pub const FOLDER: &str = "segments";
 const SUFFIX: &str = ".segment";
 const SUFFIX_NEW: &str = ".segment.new";
 /// Little gain above; a quarter of the speed.
@@ -75,61 +78,57 @@ fn disk_error(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> 
     }
 }
 
-/// A segment that is on disk: durable, complete, not yet in the manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentFile {
-    /// Name in the folder of segments.
-    pub name: String,
-    /// Earliest and latest event.
-    pub time_min: Timestamp,
-    pub time_max: Timestamp,
-    pub rows: u64,
-    /// Size on disk.
-    pub bytes: u64,
-    /// SHA-256 of the file as it lies on disk.
-    pub digest: [u8; 32],
-}
-
-/// Writes the events of `batches`, which hold the frames `first` to `last`, into new segments in `folder`.
+/// Writes the events of `batches`, which hold the frames `first` to `last`, into new segments: durable and complete,
+/// but not yet in the manifest. `attempt` must be another for each call in one process: a file that a manifest entry may
+/// name is never written over.
 pub fn write_segments(
     disk: &dyn Disk,
-    folder: &str,
     key: &KeyEncryptionKey,
     batches: &[Arc<EventBatch>],
     (first, last): (FrameId, FrameId),
-) -> Result<Vec<SegmentFile>, SegmentWriteError> {
+    attempt: u32,
+) -> Result<Vec<Segment>, SegmentWriteError> {
     let batches: Vec<&EventBatch> = batches.iter().map(|it| &**it).collect();
     let rows = sorted_rows(&batches);
     let mut written = Vec::new();
     for (number, part) in parts(&rows).into_iter().enumerate() {
-        let name = format!("{:016x}-{:016x}-{number:04}{SUFFIX}", first.0, last.0);
+        let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
         let (Some((time_min, _)), Some((time_max, _))) = (part.first(), part.last()) else { continue };
         let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
         let batch = with_row_numbers(&pivot(&batches, &refs));
-        let (bytes, digest) = write_file(disk, folder, &name, key, &batch)?;
+        let (bytes, digest) = write_file(disk, &file, key, &batch)?;
         let (time_min, time_max) = (Timestamp(*time_min), Timestamp(*time_max));
-        written.push(SegmentFile { name, time_min, time_max, rows: part.len() as u64, bytes, digest });
+        written.push(Segment {
+            file,
+            day: time_min.day(),
+            rows: part.len() as u64,
+            time_min,
+            time_max,
+            frame_first: first,
+            frame_last: last,
+            bytes,
+            digest,
+        });
     }
     if !written.is_empty() {
-        disk.sync_dir(folder).map_err(disk_error("sync", folder))?;
+        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
     }
     Ok(written)
 }
 
-/// Removes what an interrupted sealing left in `folder`: segments that are not in `known`, and unfinished files. Other
-/// files are left alone. Gives how many were removed.
-pub fn remove_orphans(disk: &dyn Disk, folder: &str, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
+/// Removes what an interrupted sealing left: segments that are not in `known`, and unfinished files. Other files are
+/// left alone. Gives how many were removed.
+pub fn remove_orphans(disk: &dyn Disk, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
     let mut removed = 0;
-    for name in disk.list(folder).map_err(disk_error("list", folder))? {
-        let orphan = name.ends_with(SUFFIX_NEW) || name.ends_with(SUFFIX) && !known.contains(name.as_str());
-        if orphan {
-            let path = format!("{folder}/{name}");
+    for name in disk.list(FOLDER).map_err(disk_error("list", FOLDER))? {
+        let path = format!("{FOLDER}/{name}");
+        if name.ends_with(SUFFIX_NEW) || name.ends_with(SUFFIX) && !known.contains(path.as_str()) {
             disk.remove(&path).map_err(disk_error("remove", &path))?;
             removed += 1;
         }
     }
     if removed > 0 {
-        disk.sync_dir(folder).map_err(disk_error("sync", folder))?;
+        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
     }
     Ok(removed)
 }
@@ -235,27 +234,21 @@ fn groups(batch: &RecordBatch) -> Vec<Range<usize>> {
 /// Gives the size of the file and the digest of its bytes.
 fn write_file(
     disk: &dyn Disk,
-    folder: &str,
-    name: &str,
+    path: &str,
     key: &KeyEncryptionKey,
     batch: &RecordBatch,
 ) -> Result<(u64, [u8; 32]), SegmentWriteError> {
-    let (path, path_new) = (format!("{folder}/{name}"), format!("{folder}/{name}.new"));
-    // Left from a sealing of the same frames that failed.
-    match disk.remove(&path_new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk_error("remove", &path_new)(error)),
-        _ => {}
-    }
+    let path_new = format!("{path}.new");
     let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
     let sealing =
-        SealingFile::new(file, key).map_err(|source| SegmentWriteError::Seal { path: path.clone(), source })?;
+        SealingFile::new(file, key).map_err(|source| SegmentWriteError::Seal { path: path.to_owned(), source })?;
     // Errors of the disk come back inside those of Parquet.
     let encode_error = |source: ParquetError| match source {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => disk_error("write", &path_new)(*error),
-            Err(inner) => SegmentWriteError::Encode { path: path.clone(), source: ParquetError::External(inner) },
+            Err(inner) => SegmentWriteError::Encode { path: path.to_owned(), source: ParquetError::External(inner) },
         },
-        source => SegmentWriteError::Encode { path: path.clone(), source },
+        source => SegmentWriteError::Encode { path: path.to_owned(), source },
     };
     let mut writer = ArrowWriter::try_new(sealing, batch.schema(), Some(properties(batch))).map_err(encode_error)?;
     for group in groups(batch) {
@@ -265,7 +258,7 @@ fn write_file(
     let (mut file, bytes, digest) =
         writer.into_inner().map_err(encode_error)?.finish().map_err(disk_error("write", &path_new))?;
     file.sync().map_err(disk_error("sync", &path_new))?;
-    disk.rename(&path_new, &path).map_err(disk_error("rename", &path_new))?;
+    disk.rename(&path_new, path).map_err(disk_error("rename", &path_new))?;
     Ok((bytes, digest))
 }
 
@@ -350,12 +343,12 @@ mod tests {
         disk
     }
 
-    fn write(disk: &SimDisk, batches: &[Arc<EventBatch>]) -> Vec<SegmentFile> {
-        write_segments(disk, "segments", &key(), batches, (FrameId(1), FrameId(9))).unwrap()
+    fn write(disk: &SimDisk, batches: &[Arc<EventBatch>]) -> Vec<Segment> {
+        write_segments(disk, &key(), batches, (FrameId(1), FrameId(9)), 0).unwrap()
     }
 
-    fn read(disk: &SimDisk, name: &str) -> (Vec<Row>, parquet::file::metadata::ParquetMetaData) {
-        let sealed = read_all(&*disk.open_read(&format!("segments/{name}")).unwrap()).unwrap();
+    fn read(disk: &SimDisk, file: &str) -> (Vec<Row>, parquet::file::metadata::ParquetMetaData) {
+        let sealed = read_all(&*disk.open_read(file).unwrap()).unwrap();
         let plain = bytes::Bytes::from(ChunkOpener::open_all(&key(), &sealed).unwrap());
         let builder = ParquetRecordBatchReaderBuilder::try_new(plain).unwrap();
         let metadata = (**builder.metadata()).clone();
@@ -369,7 +362,7 @@ mod tests {
         let seen: Vec<_> = written
             .iter()
             .map(|segment| {
-                let (rows, _) = read(&disk, &segment.name);
+                let (rows, _) = read(&disk, &segment.file);
                 assert_eq!(segment.rows, rows.len() as u64);
                 assert_eq!((rows[0].time, rows.last().unwrap().time), (segment.time_min, segment.time_max));
                 rows.iter().map(|it| (it.time.0, it.id.to_string())).collect::<Vec<_>>()
@@ -386,7 +379,7 @@ mod tests {
             ]
         );
         let file = &written[0];
-        let sealed = read_all(&*disk.open_read(&format!("segments/{}", file.name)).unwrap()).unwrap();
+        let sealed = read_all(&*disk.open_read(&file.file).unwrap()).unwrap();
         assert_eq!((file.bytes, file.digest), (sealed.len() as u64, sha256(&[&sealed])));
         assert_eq!(disk.list("segments").unwrap().len(), written.len(), "no unfinished file is left");
     }
@@ -407,7 +400,7 @@ mod tests {
             },
         ));
         let written = write(&disk, &[lists]);
-        let (rows, metadata) = read(&disk, &written[0].name);
+        let (rows, metadata) = read(&disk, &written[0].file);
         let filters: BTreeMap<_, _> = metadata
             .row_group(0)
             .columns()
@@ -452,12 +445,10 @@ mod tests {
         let written = write(&disk, &[batch(1, &[1, DAY])]);
         disk.create_new("segments/left.segment.new").unwrap();
         disk.create_new("segments/notes.txt").unwrap();
-        let known = HashSet::from([written[0].name.as_str()]);
-        assert_eq!(remove_orphans(&disk, "segments", &known).unwrap(), 2);
-        assert_eq!(disk.list("segments").unwrap(), [written[0].name.clone(), "notes.txt".to_owned()]);
-        // The same frames can be sealed again over what is left.
-        disk.create_new(&format!("segments/{}.new", written[0].name)).unwrap();
-        assert_eq!(write(&disk, &[batch(1, &[1, DAY])]).len(), 2);
+        let known = HashSet::from([written[0].file.as_str()]);
+        assert_eq!(remove_orphans(&disk, &known).unwrap(), 2);
+        let left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
+        assert_eq!(left, [written[0].file.clone(), "segments/notes.txt".to_owned()]);
     }
 
     #[test]

@@ -36,7 +36,10 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
+#[cfg(feature = "search")]
+pub(crate) use self::back::each_overflow;
 pub use self::back::{FieldValue, Row, rows};
+#[cfg(feature = "search")]
 pub(crate) use self::build::pivot_named;
 pub use self::build::{RowRef, pivot, pivot_batch};
 

@@ -1,0 +1,3 @@
+//! Finds events.
+mod item;
+mod query;

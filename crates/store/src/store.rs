@@ -1,0 +1,456 @@
+//! Log, hot events and segments as one: what the pipeline writes to.
+//!
+//! An event is in exactly one of two places for searches: *hot* (in memory, made again from the log after a restart) or
+//! in a *segment*. [`Store::seal`] moves the hot ones over; the manifest's entry is the moment.
+//!
+//! In the data folder: `lock`, `log/`, `manifest`, `segments/`, `checkpoint` (the caller's state, one sealed file that
+//! is only ever replaced whole), and the catalogue, which is not the store's.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use panoptes_model::{EventBatch, FrameId, LogFrame, Timestamp};
+use panoptes_seal::{ChunkOpener, ChunkSealer, KeyEncryptionKey, SealError};
+
+use crate::disk::{Disk, RealDisk, create_dir_durably, read_all};
+use crate::lock::DataLock;
+use crate::log::{Log, LogError, LogOptions, Recovery};
+use crate::manifest::{Change, Contents, Manifest, ManifestError, Segment};
+use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
+
+const LOG: &str = "log";
+const MANIFEST: &str = "manifest";
+const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINT_NEW: &str = "checkpoint.new";
+
+/// How long [`Store::keep`] waits for room. When sealing takes longer (a disk that is full or slow), the batch is kept
+/// all the same: the log is on the same disk and then takes no more frames either.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// When events move to segments, and how much may be in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOptions {
+    /// Hot events are sealed when their batches take this much memory.
+    pub segment_bytes: usize,
+    /// And at the latest so long after the first of them was received.
+    pub segment_age: Duration,
+    /// [`Store::keep`] waits when hot events take this much memory.
+    pub hot_bytes_max: usize,
+    pub log: LogOptions,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 32 << 20,
+            segment_age: Duration::from_secs(600),
+            hot_bytes_max: 64 << 20,
+            log: LogOptions::default(),
+        }
+    }
+}
+
+/// Why the store could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    #[error("the log cannot be used")]
+    Log(#[from] LogError),
+    #[error("the manifest cannot be used")]
+    Manifest(#[from] ManifestError),
+    #[error("segments cannot be written")]
+    Segment(#[from] SegmentWriteError),
+    #[error("could not {operation} `{path}`; check the disk and the permissions")]
+    Disk { operation: &'static str, path: &'static str, source: io::Error },
+    #[error("`{path}` is damaged or sealed with another key; remove it to start without it")]
+    CheckpointUnreadable { path: &'static str, source: SealError },
+    #[error("`{path}` cannot be sealed")]
+    Seal { path: &'static str, source: SealError },
+}
+
+fn disk_error(operation: &'static str, path: &'static str) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Disk { operation, path, source }
+}
+
+/// Events that are not in segments yet, in the order of their frames.
+#[derive(Default)]
+struct Hot {
+    batches: VecDeque<Arc<EventBatch>>,
+    bytes: usize,
+}
+
+/// The one writer of a data folder.
+pub struct Store {
+    disk: Arc<dyn Disk>,
+    key: KeyEncryptionKey,
+    options: StoreOptions,
+    log: Mutex<Log>,
+    manifest: Mutex<Manifest>,
+    hot: Mutex<Hot>,
+    /// Told whenever hot events become fewer.
+    room: Condvar,
+    sealed_through: AtomicU64,
+    /// One sealing at a time; how many there were.
+    sealing: Mutex<u32>,
+    /// Held as long as the store lives; `None` on a simulated disk.
+    _lock: Option<DataLock>,
+}
+
+impl Store {
+    /// Opens the data folder that `lock` locks. The frames of the [`Recovery`] after both the caller's checkpoint and
+    /// [`sealed_through`](Self::sealed_through) have to be prepared, folded and [kept](Self::keep) again.
+    pub fn open(
+        folder: &Path,
+        key: &KeyEncryptionKey,
+        lock: DataLock,
+        options: StoreOptions,
+    ) -> Result<(Self, Recovery), StoreError> {
+        let disk = RealDisk::open(folder.to_owned()).map_err(disk_error("open", "the data folder"))?;
+        Self::open_on(Arc::new(disk), key, Some(lock), options)
+    }
+
+    /// The same on any disk. Without a lock, that there is no other writer is the caller's to see to.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        key: &KeyEncryptionKey,
+        lock: Option<DataLock>,
+        options: StoreOptions,
+    ) -> Result<(Self, Recovery), StoreError> {
+        let manifest = Manifest::open(&disk, key, MANIFEST)?;
+        for problem in manifest.contents().problems() {
+            tracing::error!("{problem}");
+        }
+        create_dir_durably(&*disk, FOLDER).map_err(disk_error("make", FOLDER))?;
+        // With a damaged manifest nobody knows which segments are left-overs.
+        if manifest.contents().problems().is_empty() {
+            let known: HashSet<&str> = manifest.segments().map(|it| it.file.as_str()).collect();
+            let removed = remove_orphans(&*disk, &known)?;
+            if removed > 0 {
+                tracing::info!(removed, "what an interrupted sealing left was removed");
+            }
+        }
+        let (mut log, recovery) = Log::open_with(Arc::clone(&disk), key, LOG, options.log)?;
+        if let Some(torn) = recovery.torn_tail() {
+            tracing::info!(
+                file = torn.file,
+                offset = torn.offset,
+                bytes = torn.bytes,
+                "an unfinished write was cut off"
+            );
+        }
+        log.continue_after(manifest.frame_last());
+        let sealed_through = AtomicU64::new(manifest.frame_last().0);
+        let store = Self {
+            disk,
+            key: key.clone(),
+            options,
+            log: Mutex::new(log),
+            manifest: Mutex::new(manifest),
+            hot: Mutex::default(),
+            room: Condvar::new(),
+            sealed_through,
+            sealing: Mutex::new(0),
+            _lock: lock,
+        };
+        Ok((store, recovery))
+    }
+
+    /// The id that the next frame must have.
+    pub fn next_frame(&self) -> FrameId {
+        lock(&self.log).next_id()
+    }
+
+    /// Declares all ids up to `last` as used ([`Log::continue_after`]).
+    pub fn continue_after(&self, last: FrameId) {
+        lock(&self.log).continue_after(last);
+    }
+
+    /// Makes frames durable ([`Log::append`]).
+    pub fn append(&self, frames: &[LogFrame]) -> Result<(), LogError> {
+        lock(&self.log).append(frames)
+    }
+
+    /// Makes the events of a frame searchable. Frames come in order; one that is in segments already is left out.
+    /// Waits for room when sealing lags behind.
+    pub fn keep(&self, batch: Arc<EventBatch>) {
+        if batch.frame() <= self.sealed_through() {
+            return;
+        }
+        let bytes = batch.memory_bytes();
+        let full = |hot: &mut Hot| hot.bytes > 0 && hot.bytes + bytes > self.options.hot_bytes_max;
+        let hot = lock(&self.hot);
+        let (mut hot, _) =
+            self.room.wait_timeout_while(hot, ROOM_WAIT_MAX, full).unwrap_or_else(PoisonError::into_inner);
+        hot.bytes += bytes;
+        hot.batches.push_back(batch);
+    }
+
+    /// Whether it is time to [`seal`](Self::seal), at the clock `now`.
+    pub fn seal_due(&self, now: Timestamp) -> bool {
+        let hot = lock(&self.hot);
+        let age = || {
+            let first = hot.batches.iter().find_map(|it| it.event(0))?.received_at();
+            u64::try_from(now.nanos_since(first)).ok().map(Duration::from_nanos)
+        };
+        hot.bytes >= self.options.segment_bytes || age().is_some_and(|age| age >= self.options.segment_age)
+    }
+
+    /// Moves all hot events into segments. `now` is noted in the manifest. Gives the number of events moved.
+    pub fn seal(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut attempt = lock(&self.sealing);
+        let batches: Vec<Arc<EventBatch>> = lock(&self.hot).batches.iter().cloned().collect();
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(0) };
+        let (first, last) = (first.frame(), last.frame());
+        *attempt += 1;
+        let segments = write_segments(&*self.disk, &self.key, &batches, (first, last), *attempt)?;
+        if segments.is_empty() {
+            // Frames without events wait for the next that has some.
+            return Ok(0);
+        }
+        let rows = segments.iter().map(|it| it.rows).sum();
+        // Both at once, so that a search sees each event in exactly one place.
+        let mut hot = lock(&self.hot);
+        let mut manifest = lock(&self.manifest);
+        manifest.append(now, Change::Sealed(segments))?;
+        self.sealed_through.store(last.0, Ordering::Release);
+        hot.batches.drain(..batches.len());
+        hot.bytes = hot.batches.iter().map(|it| it.memory_bytes()).sum();
+        self.room.notify_all();
+        Ok(rows)
+    }
+
+    /// The last frame whose events are in segments.
+    pub fn sealed_through(&self) -> FrameId {
+        FrameId(self.sealed_through.load(Ordering::Acquire))
+    }
+
+    /// Bytes of memory that hot events take.
+    pub fn hot_bytes(&self) -> usize {
+        lock(&self.hot).bytes
+    }
+
+    /// What a search has to look at: hot batches in order of frames, and segments, at one moment.
+    pub fn snapshot(&self) -> (Vec<Arc<EventBatch>>, Vec<Segment>) {
+        let hot = lock(&self.hot);
+        let manifest = lock(&self.manifest);
+        (hot.batches.iter().cloned().collect(), manifest.segments().cloned().collect())
+    }
+
+    /// Deletes log files that hold only frames which are in segments and up to `through`: the caller's checkpoint.
+    pub fn release(&self, through: FrameId) -> Result<(), StoreError> {
+        Ok(lock(&self.log).remove_through(through.min(self.sealed_through()))?)
+    }
+
+    /// Replaces the checkpoint: afterwards it lasts, and until then the old one does.
+    pub fn write_checkpoint(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let seal = |source| StoreError::Seal { path: CHECKPOINT, source };
+        let sealed = ChunkSealer::seal_all(&self.key, bytes).map_err(seal)?;
+        match self.disk.remove(CHECKPOINT_NEW) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(disk_error("remove", CHECKPOINT_NEW)(error));
+            }
+            _ => {}
+        }
+        let write = || {
+            let mut file = self.disk.create_new(CHECKPOINT_NEW)?;
+            file.append(&sealed)?;
+            file.sync()?;
+            self.disk.rename(CHECKPOINT_NEW, CHECKPOINT)?;
+            self.disk.sync_dir("")
+        };
+        write().map_err(disk_error("write", CHECKPOINT))
+    }
+
+    /// The last checkpoint that was written.
+    pub fn read_checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let file = match self.disk.open_read(CHECKPOINT) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(disk_error("read", CHECKPOINT)(error)),
+        };
+        let sealed = read_all(&*file).map_err(disk_error("read", CHECKPOINT))?;
+        let unreadable = |source| StoreError::CheckpointUnreadable { path: CHECKPOINT, source };
+        ChunkOpener::open_all(&self.key, &sealed).map(Some).map_err(unreadable)
+    }
+}
+
+/// A data folder to look into while another process may be writing to it.
+pub struct StoreReader {
+    pub disk: Arc<dyn Disk>,
+    pub segments: Vec<Segment>,
+    /// Frames after this one are not in segments: prepare them from [`log`](Self::log).
+    pub sealed_through: FrameId,
+    pub log: Recovery,
+}
+
+impl StoreReader {
+    /// Opens `folder` without changing anything.
+    pub fn open(folder: &Path, key: &KeyEncryptionKey) -> Result<Self, StoreError> {
+        let disk = RealDisk::open(folder.to_owned()).map_err(disk_error("open", "the data folder"))?;
+        Self::open_on(Arc::new(disk), key)
+    }
+
+    /// The same on any disk.
+    pub fn open_on(disk: Arc<dyn Disk>, key: &KeyEncryptionKey) -> Result<Self, StoreError> {
+        // The log first: what is sealed meanwhile is then in both, and the manifest tells which frames to leave out.
+        let log = Recovery::open_read_only(Arc::clone(&disk), key, LOG)?;
+        let contents = Contents::read(&*disk, key, MANIFEST)?;
+        for problem in contents.iter().flat_map(Contents::problems) {
+            tracing::error!("{problem}");
+        }
+        let segments = contents.iter().flat_map(Contents::segments).cloned().collect();
+        let sealed_through = contents.as_ref().map_or(FrameId(0), Contents::frame_last);
+        Ok(Self { disk, segments, sealed_through, log })
+    }
+}
+
+/// A panic elsewhere leaves nothing half changed under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use panoptes_model::{Origin, RawBatch, Schema};
+
+    use super::*;
+    use crate::disk::SimDisk;
+
+    fn frame(id: u64) -> LogFrame {
+        let mut records = RawBatch::new();
+        let origin = records.origin(&Origin::default());
+        for n in 0..3 {
+            records.push(origin, Timestamp::from_seconds(id as i64), n, format!("event {id} {n}").as_bytes());
+        }
+        LogFrame {
+            id: FrameId(id),
+            now: Timestamp::from_seconds(id as i64),
+            rules_epoch: 1,
+            snapshots_epoch: 0,
+            records,
+        }
+    }
+
+    fn events(frame: &LogFrame) -> Arc<EventBatch> {
+        let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
+        let schema = Arc::new(Schema::ecs());
+        let batch = EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
+            for record in &frame.records.records {
+                let start = record.offset as usize;
+                let line = writer.input().get(start..start + record.length as usize).unwrap();
+                writer.begin(line, record.origin, record.received_at, record.position);
+            }
+        });
+        Arc::new(batch)
+    }
+
+    fn texts_of(batches: &[Arc<EventBatch>]) -> Vec<String> {
+        batches.iter().flat_map(|it| it.events().map(|event| event.original().to_owned()).collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn events_are_hot_or_in_a_segment_and_never_in_both() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let key = KeyEncryptionKey::generate().unwrap();
+        let (store, _) = Store::open_on(Arc::clone(&disk), &key, None, StoreOptions::default()).unwrap();
+        for id in 1..=4 {
+            store.append(&[frame(id)]).unwrap();
+            store.keep(events(&frame(id)));
+            if id == 2 {
+                assert_eq!(store.seal(Timestamp(5)).unwrap(), 6);
+            }
+        }
+        let (hot, segments) = store.snapshot();
+        assert_eq!(texts_of(&hot).len(), 6);
+        assert_eq!(segments.iter().map(|it| it.rows).sum::<u64>(), 6);
+        // A frame that comes again from the log is not kept twice.
+        store.keep(events(&frame(2)));
+        assert_eq!(texts_of(&store.snapshot().0).len(), 6);
+        drop(store);
+        let (store, recovery) = Store::open_on(disk, &key, None, StoreOptions::default()).unwrap();
+        assert_eq!((store.sealed_through(), store.next_frame()), (FrameId(2), FrameId(5)));
+        let again: Vec<_> = recovery.frames_after(store.sealed_through()).map(|it| it.unwrap().id.0).collect();
+        assert_eq!(again, [3, 4]);
+    }
+
+    #[test]
+    fn the_log_goes_only_when_segments_and_checkpoint_are_past_it() {
+        let disk = Arc::new(SimDisk::new());
+        let key = KeyEncryptionKey::generate().unwrap();
+        let log = LogOptions { file_bytes_max: 1, ..LogOptions::default() };
+        let options = StoreOptions { log, ..StoreOptions::default() };
+        let (store, _) = Store::open_on(Arc::clone(&disk) as Arc<dyn Disk>, &key, None, options).unwrap();
+        for id in 1..=4 {
+            store.append(&[frame(id)]).unwrap();
+            store.keep(events(&frame(id)));
+        }
+        let files = || disk.list("log").unwrap().len();
+        store.release(FrameId(4)).unwrap();
+        assert_eq!(files(), 4, "nothing is in segments");
+        store.seal(Timestamp(0)).unwrap();
+        store.release(FrameId(2)).unwrap();
+        assert_eq!(files(), 2, "the checkpoint is not past the rest");
+        store.release(FrameId(4)).unwrap();
+        assert_eq!(files(), 1, "the newest file stays");
+    }
+
+    #[test]
+    fn a_checkpoint_is_replaced_whole_or_not_at_all() {
+        let key = KeyEncryptionKey::generate().unwrap();
+        for cut in 0..12 {
+            let disk = Arc::new(SimDisk::new());
+            let open =
+                || Store::open_on(Arc::clone(&disk) as Arc<dyn Disk>, &key, None, StoreOptions::default()).unwrap().0;
+            let store = open();
+            assert_eq!(store.read_checkpoint().unwrap(), None);
+            store.write_checkpoint(b"old").unwrap();
+            disk.power_off_after(cut);
+            let written = store.write_checkpoint(b"new").is_ok();
+            drop(store);
+            disk.crash(cut);
+            let found = open().read_checkpoint().unwrap().unwrap();
+            assert!(found == b"new" || (!written && found == b"old"), "{cut}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn full_hot_memory_waits_for_sealing() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let key = KeyEncryptionKey::generate().unwrap();
+        let options = StoreOptions { hot_bytes_max: 1, segment_bytes: 1, ..StoreOptions::default() };
+        let (store, _) = Store::open_on(disk, &key, None, options).unwrap();
+        let store = Arc::new(store);
+        store.keep(events(&frame(1)));
+        assert!(store.seal_due(Timestamp(0)));
+        let second = std::thread::spawn({
+            let store = Arc::clone(&store);
+            move || store.keep(events(&frame(2)))
+        });
+        while store.seal(Timestamp(0)).unwrap() == 0 {}
+        second.join().unwrap();
+        let (hot, segments) = store.snapshot();
+        assert_eq!(texts_of(&hot).len() as u64 + segments.iter().map(|it| it.rows).sum::<u64>(), 6);
+    }
+
+    #[test]
+    fn a_reader_sees_what_a_running_writer_has_written() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let key = KeyEncryptionKey::generate().unwrap();
+        assert!(StoreReader::open_on(Arc::clone(&disk), &key).unwrap().segments.is_empty());
+        let (store, _) = Store::open_on(Arc::clone(&disk), &key, None, StoreOptions::default()).unwrap();
+        for id in 1..=2 {
+            store.append(&[frame(id)]).unwrap();
+            store.keep(events(&frame(id)));
+            if id == 1 {
+                store.seal(Timestamp(0)).unwrap();
+            }
+        }
+        let reader = StoreReader::open_on(disk, &key).unwrap();
+        assert_eq!((reader.segments.len(), reader.sealed_through), (1, FrameId(1)));
+        assert_eq!(reader.log.frames_after(reader.sealed_through).count(), 1);
+    }
+}
