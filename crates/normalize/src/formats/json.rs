@@ -8,7 +8,7 @@ use panoptes_model::{Anomaly, BatchWriter, Value, field};
 use super::{Declined, FormatKind};
 use crate::context::Context;
 use crate::json::{Malformed, Reason, read_object};
-use crate::names;
+use crate::{names, time};
 
 pub(super) static KIND: FormatKind = FormatKind {
     name: "json",
@@ -34,7 +34,7 @@ pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &C
     if let Some(line) = container_line(writer, start, text) {
         // Docker wraps each line of a container in an object of its own.
         let time = writer.field("time").and_then(|id| writer.get(id)).and_then(|value| match value {
-            Value::Text(time) => crate::time::of_text(time, context.zone, writer.received_at()),
+            Value::Text(time) => time::of_text(time, context.zone, writer.received_at()),
             _ => None,
         });
         if super::read_unwrapped(writer, &line, context) {
@@ -45,6 +45,11 @@ pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &C
         }
     }
     names::map(writer, start, context);
+    if let Some(line) = shipped_line(writer)
+        && super::read_unwrapped(writer, &line, context)
+    {
+        return Ok(());
+    }
     names::classify(writer);
     if !writer.has(field::EVENT_KIND) {
         writer.text(field::EVENT_KIND, "event");
@@ -69,11 +74,25 @@ fn container_line(writer: &mut BatchWriter<'_>, start: usize, text: &str) -> Opt
     }
 }
 
+/// A shipper's `{"message":"Jan 15 10:30:00 web1 sshd[42]: …"}`: the line that the message is, if it looks like one of
+/// syslog or of a web server. A copy, because the message may have been decoded.
+fn shipped_line(writer: &BatchWriter<'_>) -> Option<String> {
+    let Some(Value::Text(message)) = writer.get(field::MESSAGE) else { return None };
+    let looks_like_one = match message.as_bytes().first()? {
+        b'<' => true,
+        b'[' => message.contains("] ["),
+        b'0'..=b'9' => message.contains("] \"") || message.as_bytes().get(4) == Some(&b'/'),
+        b'A'..=b'Z' => time::leading(message).is_some_and(|(civil, _)| civil.year.is_none()),
+        _ => false,
+    };
+    (looks_like_one && !writer.has(field::EVENT_CATEGORY)).then(|| message.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
 
-    use crate::formats::tests::check;
+    use crate::formats::tests::{check, value};
 
     #[test]
     fn common_names_mean_ecs_fields_and_stay() {
@@ -229,6 +248,36 @@ mod tests {
             panoptes.anomaly: time_missing,syntax_invalid
         "#]],
         );
+    }
+
+    #[test]
+    fn lines_that_a_shipper_carries_are_read() {
+        check(
+            r#"{"@timestamp":"2024-01-15T10:30:01Z","message":"Jan 15 10:30:00 web1 sshd[42]: Invalid user \"x\" from 203.0.113.9","agent":{"type":"filebeat"}}"#,
+            expect![[r#"
+                2024-01-15T10:30:01Z
+                message: Jan 15 10:30:00 web1 sshd[42]: Invalid user "x" from 203.0.113.9
+                agent.type: filebeat
+                host.name: web1
+                log.syslog.hostname: web1
+                log.syslog.appname: sshd
+                process.name: sshd
+                process.pid: 42
+                event.kind: event
+                event.dataset: linux.sshd
+                event.category: authentication
+                event.type: info
+                event.action: ssh_preauth
+                event.outcome: failure
+                user.name: "x"
+                source.ip: 203.0.113.9
+                event.reason: invalid user
+                panoptes.format: json
+            "#]],
+        );
+        assert_eq!(value(r#"{"message":"<13>not quite 10"}"#, "message"), "<13>not quite 10");
+        assert_eq!(value(r#"{"message":"[a] [b] c"}"#, "event.dataset"), "json");
+        assert_eq!(value(r#"{"message":"1 of [2] \"x\""}"#, "event.dataset"), "json");
     }
 
     #[test]

@@ -155,12 +155,19 @@ pub(crate) fn read(
     }
 }
 
-/// Reads a record that another format took out of its wrapping (container runtime, syslog) and says whether any format
-/// but plain text took it. Fields written so far stay.
+/// Reads a record that another format took out of its wrapping (container runtime, syslog, JSON) and says whether any
+/// format but plain text took it. Fields written before stay.
 pub(crate) fn read_unwrapped(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> bool {
     let Some(context) = context.unwrapped() else { return false };
     let text = text.trim_ascii_start();
-    candidates(text.bytes().next().unwrap_or(b' ')).iter().any(|kind| (kind.parse)(writer, text, &context).is_ok())
+    let before = writer.field_count();
+    candidates(text.bytes().next().unwrap_or(b' ')).iter().any(|kind| {
+        let taken = (kind.parse)(writer, text, &context).is_ok();
+        while !taken && writer.field_count() > before {
+            writer.remove(writer.field_count() - 1);
+        }
+        taken
+    })
 }
 
 #[cfg(test)]
