@@ -78,8 +78,9 @@ pub struct Segment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Change {
-    /// A segment was written.
-    Sealed(Segment),
+    /// Segments were written. They count together or not at all: the events of a run of frames lie in one segment for
+    /// each of their days.
+    Sealed(Vec<Segment>),
     /// `output` replaces `inputs`; their files may be removed.
     Compacted { inputs: Vec<String>, output: Segment },
     /// A segment was given up; its file may be removed.

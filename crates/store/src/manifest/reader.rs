@@ -81,7 +81,7 @@ impl Contents {
 
     pub(super) fn apply(&mut self, entry: &Entry) {
         match &entry.change {
-            Change::Sealed(segment) => self.add(segment),
+            Change::Sealed(segments) => segments.iter().for_each(|it| self.add(it)),
             Change::Compacted { inputs, output } => {
                 for file in inputs {
                     self.segments.remove(file);

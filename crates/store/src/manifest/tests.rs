@@ -34,7 +34,7 @@ fn segment(n: u64) -> Segment {
 }
 
 fn seal(manifest: &mut Manifest, n: u64) -> Head {
-    manifest.append(Timestamp(n as i64), Change::Sealed(segment(n))).unwrap()
+    manifest.append(Timestamp(n as i64), Change::Sealed(vec![segment(n)])).unwrap()
 }
 
 fn names(contents: &Contents) -> Vec<u64> {
@@ -50,9 +50,9 @@ fn what_was_appended_is_there_after_a_restart() {
     let disk = SimDisk::new();
     assert!(Contents::read(&disk, &kek(), PATH).unwrap().is_none());
     let mut manifest = open(&disk);
-    for n in 1..=4 {
-        seal(&mut manifest, n);
-    }
+    seal(&mut manifest, 1);
+    manifest.append(Timestamp(3), Change::Sealed(vec![segment(2), segment(3)])).unwrap();
+    seal(&mut manifest, 4);
     let inputs = vec![segment(1).file, segment(3).file];
     manifest.append(Timestamp(5), Change::Compacted { inputs, output: segment(9) }).unwrap();
     let deleted = Change::Deleted { file: segment(9).file, reason: "older than 90 days".into() };
@@ -60,14 +60,14 @@ fn what_was_appended_is_there_after_a_restart() {
     disk.crash(1);
     let manifest = open(&disk);
     assert_eq!(manifest.contents().head(), head);
-    assert_eq!((head.number, names(manifest.contents())), (6, vec![2, 4]));
+    assert_eq!((head.number, names(manifest.contents())), (5, vec![2, 4]));
     assert_eq!(manifest.frame_last(), FrameId(99), "though that segment is gone");
     assert_eq!(manifest.contents().segment("segments/0002"), Some(&segment(2)));
     assert_eq!(manifest.contents().problems(), []);
     let mut story = Vec::new();
     let problems = history(&disk, &kek(), PATH, &mut |it| story.push(it.clone())).unwrap();
     assert!(problems.is_empty());
-    assert_eq!(story.len(), 6);
+    assert_eq!(story.len(), 5);
     assert_eq!(story.last(), Some(&Entry { head, at: Timestamp(6), change: deleted }));
 }
 
@@ -77,8 +77,9 @@ fn what_does_not_fit_is_refused_and_leaves_no_trace() {
     let mut manifest = open(&disk);
     seal(&mut manifest, 1);
     let before = disk.dump();
-    let refused: [(Change, &str); 4] = [
-        (Change::Sealed(segment(1)), "there is a segment `segments/0001` already"),
+    let refused: [(Change, &str); 5] = [
+        (Change::Sealed(vec![segment(2), segment(2)]), "there is a segment `segments/0002` already"),
+        (Change::Sealed(vec![segment(1)]), "there is a segment `segments/0001` already"),
         (Change::Deleted { file: "x".into(), reason: String::new() }, "there is no segment `x`"),
         (Change::Compacted { inputs: vec!["x".into()], output: segment(2) }, "there is no segment `x`"),
         (Change::Deleted { file: segment(1).file, reason: "y".repeat(ENTRY_BYTES_MAX) }, "one may have 1048576"),
@@ -97,7 +98,7 @@ fn no_more_segments_are_taken_than_fit() {
     let mut manifest = open(&disk);
     let names = (0..SEGMENTS_MAX).map(|n| format!("{n}"));
     manifest.contents.segments = names.map(|file| (file.clone(), Segment { file, ..segment(1) })).collect();
-    let error = manifest.append(Timestamp(0), Change::Sealed(segment(1))).unwrap_err();
+    let error = manifest.append(Timestamp(0), Change::Sealed(vec![segment(1)])).unwrap_err();
     assert!(matches!(error, ManifestError::SegmentsTooMany));
     let smaller = Change::Compacted { inputs: vec!["7".into(), "8".into()], output: segment(1) };
     manifest.append(Timestamp(0), smaller).unwrap();
@@ -140,7 +141,7 @@ fn live(seed: u64) -> u64 {
                 _ => disk.set_capacity(None),
             }
             n += 1;
-            if let Ok(head) = manifest.append(Timestamp(0), Change::Sealed(segment(n))) {
+            if let Ok(head) = manifest.append(Timestamp(0), Change::Sealed(vec![segment(n)])) {
                 acknowledged.push(head);
             }
         }
@@ -217,7 +218,7 @@ fn a_full_disk_does_not_stop_the_manifest_from_opening() {
     let mut manifest = open(&disk);
     seal(&mut manifest, 1);
     disk.set_capacity(Some(disk.used() + 20));
-    let error = manifest.append(Timestamp(0), Change::Sealed(segment(2))).unwrap_err();
+    let error = manifest.append(Timestamp(0), Change::Sealed(vec![segment(2)])).unwrap_err();
     assert!(matches!(error, ManifestError::DiskFull { .. }), "{error}");
     let mut manifest = open(&disk);
     assert_eq!(names(manifest.contents()), [1]);
@@ -352,4 +353,32 @@ fn the_digest_of_a_file_is_its_sha_256() {
     }
     // The well-known digest of nothing.
     assert_eq!(digest(&*disk.open_read("file0").unwrap()).unwrap()[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+}
+
+/// Files of format version 1 must be readable for ever. `PANOPTES_BLESS=1` writes them anew: only before a release.
+#[test]
+fn a_manifest_of_version_1_can_still_be_read() {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/manifest");
+    let changes = [
+        Change::Sealed(vec![segment(1), segment(2)]),
+        Change::Compacted { inputs: vec![segment(1).file, segment(2).file], output: segment(3) },
+        Change::Sealed(vec![segment(4)]),
+        Change::Deleted { file: segment(4).file, reason: "retention".into() },
+    ];
+    if std::env::var_os("PANOPTES_BLESS").is_some() {
+        let disk = SimDisk::new();
+        let mut manifest = open(&disk);
+        for (n, change) in changes.iter().enumerate() {
+            manifest.append(Timestamp(n as i64), change.clone()).unwrap();
+        }
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("manifest-v1"), &disk.dump()[0].1).unwrap();
+    }
+    let disk = crate::disk::RealDisk::open(place).unwrap();
+    let mut found = Vec::new();
+    let problems = history(&disk, &kek(), "manifest-v1", &mut |it| found.push((it.at, it.change.clone()))).unwrap();
+    assert_eq!(problems, []);
+    assert!(found.into_iter().eq(changes.into_iter().enumerate().map(|(n, it)| (Timestamp(n as i64), it))));
+    let contents = Contents::read(&disk, &kek(), "manifest-v1").unwrap().unwrap();
+    assert_eq!(names(&contents), [3]);
 }

@@ -127,8 +127,14 @@ impl Manifest {
             false => Ok(()),
         };
         match change {
-            Change::Sealed(_) if segments.len() >= SEGMENTS_MAX => Err(ManifestError::SegmentsTooMany),
-            Change::Sealed(segment) => new(segment),
+            Change::Sealed(more) if segments.len() + more.len() > SEGMENTS_MAX => Err(ManifestError::SegmentsTooMany),
+            Change::Sealed(more) => {
+                let mut names = std::collections::HashSet::new();
+                match more.iter().find(|it| !names.insert(&it.file)) {
+                    Some(twice) => Err(ManifestError::SegmentExists { file: twice.file.clone() }),
+                    None => more.iter().try_for_each(new),
+                }
+            }
             Change::Compacted { inputs, output } => inputs.iter().try_for_each(known).and_then(|()| new(output)),
             Change::Deleted { file, .. } => known(file),
         }
