@@ -1,10 +1,11 @@
 //! nginx's error log: `2024/01/15 10:30:00 [error] 12#12: *7 message, client: …, server: …, request: "…", host: "…"`.
 //!
-//! Two parts of a line are a stranger's: the user name at its front and the `Referer` at its end. nginx escapes neither,
-//! so each can hold a forged `, client: `. The tail that counts is the first one that reads well to the end of the line;
-//! where the message quotes a user name, the last one.
+//! Two parts of a line are a stranger's: what the message quotes (a user's name, a path) and the `Referer` at its end.
+//! nginx escapes neither, so each can hold a forged `, client: `. The tail that counts is the first one that reads well
+//! to the end of the line, or the last one where the message quotes a stranger. Where the two name different clients
+//! somebody is forging, and the event is flagged `syntax_invalid`.
 
-use panoptes_model::{BatchWriter, field};
+use panoptes_model::{Anomaly, BatchWriter, field};
 
 use super::{Declined, FormatKind};
 use crate::context::Context;
@@ -58,7 +59,7 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     context.stamp(writer, &civil);
     let line = cursor.rest;
     let tail = tail_of(line);
-    let message = tail.map_or(line, |(message, _)| message);
+    let message = tail.map_or(line, |(message, ..)| message);
 
     let (fact, user) = classify(message);
     fact.write(writer, "nginx.error");
@@ -70,7 +71,10 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     }
     writer.text(field::MESSAGE, line);
     let mut login = None;
-    if let Some((_, tail)) = tail {
+    if let Some((_, tail, is_ambiguous)) = tail {
+        if is_ambiguous {
+            writer.anomaly(Anomaly::SyntaxInvalid);
+        }
         address::write_source(writer, tail.client, None);
         if let Some(host) = tail.host.or(Some(tail.server).filter(|it| !it.is_empty() && !it.contains(':'))) {
             names::write_host(writer, host);
@@ -150,23 +154,20 @@ struct Tail<'t> {
     login: Option<&'t str>,
 }
 
-/// How many `, client: ` of a line are tried as the start of its tail.
+/// How many `, client: ` of a line are tried as the start of its tail, from each end. A line with more forged ones
+/// between message and tail has no tail that counts.
 const TAILS_MAX: usize = 8;
 
-/// The message and the tail of a line.
-fn tail_of(line: &str) -> Option<(&str, Tail<'_>)> {
-    let last_counts = line.starts_with("user \"") || line.starts_with("PAM: user '");
-    let mut found = None;
-    for (at, mark) in line.match_indices(", client: ").take(TAILS_MAX) {
-        let (Some(message), Some(rest)) = (line.get(..at), line.get(at + mark.len()..)) else { continue };
-        if let Some(tail) = read_tail(rest) {
-            found = Some((message, tail));
-            if !last_counts {
-                break;
-            }
-        }
-    }
-    found
+/// The message and the tail of a line, and whether another tail would name another client.
+fn tail_of(line: &str) -> Option<(&str, Tail<'_>, bool)> {
+    let read = |(at, mark): (usize, &str)| Some((line.get(..at)?, read_tail(line.get(at + mark.len()..)?)?));
+    let last = line.rmatch_indices(", client: ").take(TAILS_MAX).find_map(read);
+    let first = line.match_indices(", client: ").take(TAILS_MAX).find_map(read).or(last)?;
+    let last = last.unwrap_or(first);
+    let quotes_a_stranger =
+        ["user \"", "PAM: user '", "open() \"", "directory index of \"", "\""].iter().any(|it| line.starts_with(it));
+    let (message, tail) = if quotes_a_stranger { last } else { first };
+    Some((message, tail, first.1.client != last.1.client))
 }
 
 /// `A, server: S, request: "…", upstream: "…", host: "…", referrer: "…"`, each at most once and in this order, to the
@@ -325,6 +326,13 @@ mod tests {
             ),
             "203.0.113.9"
         );
+        // As often as it fits.
+        let forged =
+            r#"": password mismatch, client: 198.51.100.1, server: s, request: "GET / HTTP/1.1", host: "h"#.repeat(20);
+        let line = format!(
+            r#"2024/01/15 10:30:00 [error] 1#1: *2 user "x{forged}": password mismatch, client: 203.0.113.9, server: , request: "GET / HTTP/1.1", host: "h""#
+        );
+        assert_eq!(client(&line), "203.0.113.9");
         // In the referrer.
         assert_eq!(
             client(
@@ -332,6 +340,20 @@ mod tests {
             ),
             "203.0.113.9"
         );
+    }
+
+    #[test]
+    fn lines_with_two_tails_are_flagged() {
+        let line = r#"2024/01/15 10:30:00 [error] 1#1: *2 limiting requests, excess: 1.5 by zone "one", client: 203.0.113.9, server: s, request: "GET /x HTTP/1.1", host: "h", referrer: "http://a/, client: 198.51.100.1, server: s, request: "GET / HTTP/1.1", host: "b""#;
+        assert_eq!(crate::formats::tests::value(line, "source.ip"), "203.0.113.9");
+        assert_eq!(crate::formats::tests::value(line, "panoptes.anomaly"), "syntax_invalid");
+    }
+
+    #[test]
+    fn the_number_of_tails_is_bounded() {
+        let forged = ", client: x y".repeat(super::TAILS_MAX);
+        let line = format!(r#"2024/01/15 10:30:00 [error] 1#1: *2 user "x{forged}, client: 203.0.113.9{forged}"#);
+        assert_eq!(crate::formats::tests::value(&line, "source.ip"), "");
     }
 
     #[test]

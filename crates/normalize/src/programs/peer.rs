@@ -65,6 +65,17 @@ impl<'t> Peer<'t> {
         without_port
     }
 
+    /// `[WHO] from ADDRESS[ port N]` with nothing behind it: older releases tell no port, so a port must not count more
+    /// than the place.
+    #[inline]
+    pub(crate) fn from_at_end(text: &'t str) -> Option<Self> {
+        let (who, rest) = match text.rsplit_once(" from ") {
+            Some(parts) => parts,
+            None => ("", text.strip_prefix("from ")?),
+        };
+        Self::at_start(rest.trim_ascii_end()).filter(|it| it.after.is_empty()).map(|it| Self { who, ..it })
+    }
+
     /// `[WHO ]ADDRESS[ port N]` at the end of `text`.
     #[inline]
     pub(crate) fn at_end(text: &'t str) -> Option<Self> {
@@ -125,7 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn the_search_for_an_address_is_bounded() {
+        let text = format!("x from 192.0.2.1 port 1{}", " from ??".repeat(CANDIDATES_MAX));
+        assert_eq!(last(&text), "");
+    }
+
+    #[test]
     fn peers_stand_at_either_end() {
+        let from = |text| Peer::from_at_end(text).map(|it| (it.who, it.address, it.port));
+        assert_eq!(
+            from("x from 198.51.100.1 port 1 from 203.0.113.9"),
+            Some(("x from 198.51.100.1 port 1", "203.0.113.9", None))
+        );
+        assert_eq!(from("x from 203.0.113.9 port 22"), Some(("x", "203.0.113.9", Some(22))));
+        assert_eq!(from("from 203.0.113.9"), Some(("", "203.0.113.9", None)));
+        assert_eq!(from("x from 203.0.113.9 and more"), None);
         let start = |text| Peer::at_start(text).map(|it| (it.address, it.port, it.after));
         assert_eq!(start("192.0.2.1: 11: Bye"), Some(("192.0.2.1", None, ": 11: Bye")));
         assert_eq!(start("2001:db8::1 port 7:11: Bye"), Some(("2001:db8::1", Some(7), ":11: Bye")));

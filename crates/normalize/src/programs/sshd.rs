@@ -177,7 +177,8 @@ fn accepted(text: &str) -> Option<Line<'_>> {
     }
     // `PAM: Authentication failure for [illegal user ]NAME from HOST[ via INTERFACE]`
     if let Some(rest) = text.strip_prefix("PAM: ") {
-        let peer = Peer::last_from(rest)?;
+        let place = rest.rsplit_once(" via ").map_or(rest, |(place, _interface)| place);
+        let peer = Peer::from_at_end(place)?;
         let (reason, who) = peer.who.split_once(" for ")?;
         let (user, _) = strip_invalid(who);
         return Some(Line { user: Some(user), ..Line::from_peer(PAM, &peer) }.because(reason));
@@ -286,7 +287,7 @@ fn received(text: &str, preauth: bool) -> Option<Line<'_>> {
 /// `Invalid user NAME from ADDRESS[ port N]`
 fn invalid(text: &str) -> Option<Line<'_>> {
     let rest = text.strip_prefix("Invalid user").or_else(|| text.strip_prefix("Illegal user"))?;
-    let peer = Peer::last_from(rest)?;
+    let peer = Peer::from_at_end(rest)?;
     let user = peer.who.strip_prefix(' ').unwrap_or(peer.who);
     Some(Line { user: Some(user), ..Line::from_peer(PREAUTH, &peer) }.because("invalid user"))
 }
@@ -295,7 +296,7 @@ fn invalid(text: &str) -> Option<Line<'_>> {
 fn user(text: &str) -> Option<Line<'_>> {
     if let Some(rest) = text.strip_prefix("User ") {
         let (who, reason) = rest.rsplit_once(" not allowed because ")?;
-        return Some(match Peer::last_from(who).filter(|it| it.after.is_empty()) {
+        return Some(match Peer::from_at_end(who) {
             Some(peer) => Line::from_user(DENIED, &peer).because(reason),
             // Accompanies the failure that follows and has no address to count.
             None => Line { user: Some(who), ..Line::of(DENIED.with(None)) }.because(reason),
@@ -328,7 +329,7 @@ fn other(text: &str, preauth: bool) -> Option<Line<'_>> {
     }
     // The identification is the stranger's.
     if text.starts_with("Bad protocol version identification '") {
-        return Some(Line::from_peer(PROBE, &Peer::last_from(text)?).because("bad protocol version"));
+        return Some(Line::from_peer(PROBE, &Peer::from_at_end(text)?).because("bad protocol version"));
     }
     if let Some(rest) = text.strip_prefix("banner exchange: Connection from ") {
         let peer = Peer::at_start(rest)?;

@@ -72,6 +72,8 @@ fn hostile_user_names_do_not_move_the_address() {
             "Failed hostbased for bob from 203.0.113.9 port 4711 ssh2: RSA SHA256:abc, client user \"x from 198.51.100.1 port 22 ssh2\", client host \"h\"",
             "Failed publickey for invalid user x from 198.51.100.1 port 22 ssh2: RSA SHA256:a from 203.0.113.9 port 4711 ssh2: RSA SHA256:abc",
             "Invalid user x from 198.51.100.1 port 22 from 203.0.113.9 port 4711",
+            "Invalid user x from 198.51.100.1 port 22 from 203.0.113.9",
+            "error: PAM: Authentication failure for illegal user x from 198.51.100.1 port 22 from 203.0.113.9 via 192.0.2.1",
             "Connection closed by authenticating user x 198.51.100.1 port 22 203.0.113.9 port 4711 [preauth]",
             "Disconnected from invalid user x 198.51.100.1 port 22 203.0.113.9 port 4711 [preauth]",
             "User x from 198.51.100.1 from 203.0.113.9 not allowed because not listed in AllowUsers",
@@ -86,6 +88,8 @@ fn hostile_user_names_do_not_move_the_address() {
             ssh_login | failure | bob | 203.0.113.9 | 4711 | hostbased
             ssh_login | failure | x from 198.51.100.1 port 22 ssh2: RSA SHA256:a | 203.0.113.9 | 4711 | invalid user | publickey
             ssh_preauth | failure | x from 198.51.100.1 port 22 | 203.0.113.9 | 4711 | invalid user
+            ssh_preauth | failure | x from 198.51.100.1 port 22 | 203.0.113.9 | invalid user
+            pam_auth | failure | x from 198.51.100.1 port 22 | 203.0.113.9 | Authentication failure
             ssh_disconnect | failure | x 198.51.100.1 port 22 | 203.0.113.9 | 4711
             ssh_disconnect | failure | x 198.51.100.1 port 22 | 203.0.113.9 | 4711 | invalid user
             ssh_denied | failure | x from 198.51.100.1 | 203.0.113.9 | not listed in AllowUsers
