@@ -39,7 +39,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask generate       writes the generated files: docs/config.schema.json
   cargo xtask score          what is understood of the corpora: fail2ban, loghub (PANOPTES_CORPORA, else ../shared/corpora)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
-  cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http)
+  cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
   cargo xtask help           this list
 ";
 

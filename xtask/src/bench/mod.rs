@@ -4,6 +4,7 @@ mod http;
 mod load;
 mod server;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) fn batch() -> anyhow::Result<bool> {
 pub(crate) fn river(options: &[&str]) -> anyhow::Result<bool> {
     let mut count = COUNT_DEFAULT;
     let mut loads = Load::ALL.to_vec();
+    let mut binary = None;
     let mut options = options.iter();
     while let Some(option) = options.next() {
         let value = *options.next().with_context(|| format!("`{option}` needs a value"))?;
@@ -49,13 +51,17 @@ pub(crate) fn river(options: &[&str]) -> anyhow::Result<bool> {
                     bail!("there is no load `{value}`; there are tcp and http");
                 }
             }
-            _ => bail!("`bench river` knows --count and --only, not `{option}`"),
+            "--binary" => binary = Some(PathBuf::from(value)),
+            _ => bail!("`bench river` knows --count, --only and --binary, not `{option}`"),
         }
     }
     if count == 0 {
         bail!("`--count` must be at least 1");
     }
-    let panoptes = run::build_panoptes(true)?;
+    let panoptes = match binary {
+        Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
+        None => run::build_panoptes(true)?,
+    };
     let scratch = Scratch::new()?;
     println!("{} cores, {}", std::thread::available_parallelism()?, processor());
 
