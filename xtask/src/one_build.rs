@@ -1,4 +1,4 @@
-//! The two commands of the README share one build of the dependencies.
+//! The two commands of the README share one build.
 //!
 //! Cargo builds a dependency again when another set of its features is asked for, and everything above it too: one
 //! feature that only a test's dependency switches on can have the whole query engine built twice.
@@ -24,7 +24,7 @@ pub(crate) fn examine() -> anyhow::Result<String> {
     Ok(format!("{} packages are built once for `cargo run` and `cargo test`", run.len()))
 }
 
-/// Each package from outside with the features it is built with: once, or twice if build scripts want others.
+/// Each package with the features it is built with: once, or twice if build scripts want others.
 type Packages = BTreeMap<String, BTreeSet<String>>;
 
 fn packages(arguments: &[&str]) -> anyhow::Result<Packages> {
@@ -35,11 +35,12 @@ fn packages(arguments: &[&str]) -> anyhow::Result<Packages> {
 
 fn read(tree: &str) -> Packages {
     let mut packages = Packages::new();
-    // Our own crates are shown with their path.
-    for line in tree.lines().filter(|it| !it.contains("(/")) {
+    for line in tree.lines() {
         if let Some((package, features)) = line.split_once('|') {
             // What was shown before is marked.
             let features = features.trim_end_matches(" (*)");
+            // Our own crates are shown with their folder.
+            let package = package.split(" (/").next().unwrap_or(package);
             packages.entry(package.to_owned()).or_default().insert(features.to_owned());
         }
     }
@@ -67,7 +68,7 @@ mod tests {
     fn a_feature_that_only_tests_want_is_named() {
         let run = read("panoptes v0.1.0 (/somewhere/crates/panoptes)|default\na v1.0.0|std\nb v1.0.0 (proc-macro)|\n");
         let test = read("a v1.0.0|default,std\na v1.0.0|default,std (*)\nb v1.0.0 (proc-macro)|\nc v1.0.0|x\n");
-        assert_eq!(run.len(), 2);
+        assert_eq!(run.len(), 3);
         assert_eq!(differences(&run, &test), ["a v1.0.0 (tests also want default)"]);
         assert!(differences(&run, &run).is_empty());
     }

@@ -34,7 +34,8 @@ pub(crate) fn collect(panoptes: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 fn fail2ban(corpora: &Path) -> anyhow::Result<Vec<String>> {
-    let arguments = ["test", "--quiet", "--package", "panoptes-normalize", "--test", "fail2ban", "--", "--nocapture"];
+    // Of the workspace: of one package alone, cargo would build its dependencies with other features.
+    let arguments = ["test", "--quiet", "--workspace", "--test", "fail2ban", "--", "--nocapture"];
     let text = run::output(run::cargo().env("PANOPTES_CORPORA", corpora).args(arguments))?;
     Ok(text.lines().filter(|it| is_score(it)).map(|it| format!("fail2ban   {it}")).collect())
 }
