@@ -1,1 +1,26 @@
-//! (see ARCHITECTURE.md)
+//! What tests share: the runner for `tests/cases/`, the corpora, and a running instance to talk to.
+//!
+//! # Where to look first
+//! * [`cases::run`]: one story under `tests/cases/` through the real binary. `tests/cases/README.md` says how a case is
+//!   written.
+//! * [`Server`]: `panoptes run` in a temporary folder, with everything that hurts: `kill -9`, restart.
+//! * [`corpora`]: the public data sets, which lie outside the repository.
+//!
+//! # Invariants
+//! * Nothing waits for a fixed time: whatever is waited for is polled until a deadline ([`wait_until`]).
+//! * Nothing touches the user's own configuration, key or data: both start the binary in an empty home.
+//! * Only tests depend on this crate.
+
+pub mod cases;
+mod corpora;
+mod http;
+mod matching;
+mod process;
+mod server;
+mod waiting;
+
+pub use corpora::{corpora, repository};
+pub use http::{Answer, get, post};
+pub use process::Finished;
+pub use server::{Server, ServerBuilder, free_port};
+pub use waiting::wait_until;
