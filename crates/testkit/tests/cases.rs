@@ -1,4 +1,5 @@
 //! The case runner, against a stand-in that says what each test tells it to.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail as loudly as they do")]
 
 use std::fs;
 use std::path::Path;

@@ -29,7 +29,7 @@ fn a_server_that_is_dropped_is_gone() {
     let mut connection = TcpStream::connect(server.http()).unwrap();
     let pid = server.pid().unwrap();
     drop(server);
-    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    assert!(!Path::new(&format!("/proc/{pid}")).try_exists().unwrap());
     wait_until(Duration::from_secs(10), "its connections are closed", || {
         matches!(connection.read(&mut [0; 100]), Ok(0) | Err(_)).then_some(())
     });
