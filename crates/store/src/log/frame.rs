@@ -94,7 +94,8 @@ impl Encoder {
         Ok(Self { compressor, raw: Vec::new() })
     }
 
-    pub(super) fn encode(&mut self, frame: &LogFrame, group_first: FrameId) -> Result<Vec<u8>, LogError> {
+    /// The plaintext, and the length of the frame before compression.
+    pub(super) fn encode(&mut self, frame: &LogFrame, group_first: FrameId) -> Result<(Vec<u8>, usize), LogError> {
         let LogFrame { id, now, rules_epoch, snapshots_epoch, records: RawBatch { bytes, origins, records } } = frame;
         let on_disk = FrameOnDisk {
             id: id.0,
@@ -127,9 +128,10 @@ impl Encoder {
         // Checked against `FRAME_BYTES_MAX` above.
         out.extend_from_slice(&(self.raw.len() as u32).to_le_bytes());
         out.extend_from_slice(body);
+        let raw_bytes = self.raw.len();
         self.raw.clear();
         self.raw.shrink_to(BUFFER_KEPT_BYTES_MAX);
-        Ok(out)
+        Ok((out, raw_bytes))
     }
 }
 
@@ -242,7 +244,7 @@ mod tests {
     fn a_frame_reads_back_compressed_or_not() {
         for (text, zstd) in [(&b"short"[..], false), (&[b'x'; 10_000], true)] {
             let frame = frame(text);
-            let plaintext = Encoder::new().unwrap().encode(&frame, FrameId(8)).unwrap();
+            let (plaintext, _) = Encoder::new().unwrap().encode(&frame, FrameId(8)).unwrap();
             let (envelope, _) = Envelope::split(&plaintext).unwrap();
             assert_eq!((envelope.group_first, envelope.zstd), (FrameId(8), zstd));
             assert_eq!(decode(&plaintext).unwrap(), frame);
@@ -253,7 +255,7 @@ mod tests {
     fn what_does_not_shrink_is_kept_as_it_is() {
         let mut dice = crate::disk::sim::Dice::new(1);
         let noise: Vec<u8> = (0..10_000).map(|_| dice.next() as u8).collect();
-        let plaintext = Encoder::new().unwrap().encode(&frame(&noise), FrameId(1)).unwrap();
+        let (plaintext, _) = Encoder::new().unwrap().encode(&frame(&noise), FrameId(1)).unwrap();
         assert!(!Envelope::split(&plaintext).unwrap().0.zstd);
         assert_eq!(decode(&plaintext).unwrap().records.bytes, noise);
     }
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn no_bytes_make_decoding_panic() {
-        let whole = Encoder::new().unwrap().encode(&frame(b"short"), FrameId(1)).unwrap();
+        let (whole, _) = Encoder::new().unwrap().encode(&frame(b"short"), FrameId(1)).unwrap();
         let mut dice = crate::disk::sim::Dice::new(2);
         for _ in 0..20_000 {
             let mut bytes = whole.clone();

@@ -64,8 +64,8 @@ pub const LOG_FILE_BYTES_MAX: u64 = 64 << 20;
 /// How large a frame may be before compression: a full batch with room for its origins. A larger one is refused with
 /// [`LogError::FrameTooLarge`]; split the batch.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
-/// How large a group may be on disk: it is built in memory. A larger one is refused with [`LogError::GroupTooLarge`];
-/// append it in parts.
+/// How large the frames of a group may be together, before compression: they are in memory at once, here and when the
+/// group is written again after a restart. A larger group is refused with [`LogError::GroupTooLarge`]; append it in parts.
 pub const GROUP_BYTES_MAX: usize = 128 << 20;
 
 const KIND: HeaderKind = HeaderKind { magic: *b"PANOPLOG", version: 1, context_bytes: 16 };
@@ -105,7 +105,7 @@ pub enum LogError {
     FrameOutOfOrder { expected: FrameId, found: FrameId },
     #[error("frame {id} has {bytes} bytes, a frame may have {FRAME_BYTES_MAX}; split the batch", id = id.0)]
     FrameTooLarge { id: FrameId, bytes: u64 },
-    #[error("a group of frames has {bytes} bytes on disk, a group may have {GROUP_BYTES_MAX}; append it in parts")]
+    #[error("a group of frames has {bytes} bytes, a group may have {GROUP_BYTES_MAX}; append it in parts")]
     GroupTooLarge { bytes: u64 },
     #[error("frame {id} cannot be encoded", id = id.0)]
     FrameUnencodable { id: FrameId, source: postcard::Error },

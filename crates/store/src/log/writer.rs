@@ -189,12 +189,13 @@ impl Log {
             expected = expected.next();
         }
         let mut plaintexts = Vec::with_capacity(frames.len());
-        let mut bytes = 0;
+        let (mut bytes, mut raw_bytes) = (0, 0);
         for frame in frames {
-            let plaintext = self.encoder.encode(frame, first.id)?;
+            let (plaintext, raw) = self.encoder.encode(frame, first.id)?;
             bytes += PREFIX_BYTES + plaintext.len() + TAG_BYTES;
-            if bytes > GROUP_BYTES_MAX {
-                return Err(LogError::GroupTooLarge { bytes: bytes as u64 });
+            raw_bytes += raw;
+            if raw_bytes > GROUP_BYTES_MAX {
+                return Err(LogError::GroupTooLarge { bytes: raw_bytes as u64 });
             }
             plaintexts.push(plaintext);
         }
