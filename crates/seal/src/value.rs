@@ -74,6 +74,9 @@ mod tests {
     use super::*;
     use crate::KeyEncryptionKey;
 
+    const SEALED_V1: &str = "013694e94d80adfa857a2d15415def7ad4668b37fb1b9620012f3e63b3f0cc5ae4";
+    const HASH_V1: &str = "b16f760db48b33b79ab56ed2e1c68e14";
+
     fn sealer(byte: u8) -> ValueSealer {
         ValueSealer::new(&KeyEncryptionKey::from_bytes([byte; 32]).derive("test"))
     }
@@ -108,5 +111,15 @@ mod tests {
         assert_eq!(sealer(1).keyed_hash(b"203.0.113.9"), sealer(1).keyed_hash(b"203.0.113.9"));
         assert_ne!(sealer(1).keyed_hash(b"203.0.113.9"), sealer(1).keyed_hash(b"203.0.113.8"));
         assert_ne!(sealer(1).keyed_hash(b"203.0.113.9"), sealer(2).keyed_hash(b"203.0.113.9"));
+    }
+
+    /// Values in catalogues out there must be readable and findable for ever.
+    #[test]
+    fn a_value_and_a_hash_of_version_1_still_hold() {
+        let sealed = SEALED_V1.as_bytes().chunks(2).map(|it| std::str::from_utf8(it).unwrap());
+        let sealed: Vec<u8> = sealed.map(|it| u8::from_str_radix(it, 16).unwrap()).collect();
+        assert_eq!(sealer(1).open(&sealed, b"alerts/entity/7").unwrap(), b"root");
+        let hash = sealer(1).keyed_hash(b"203.0.113.9");
+        assert_eq!(hash.iter().map(|it| format!("{it:02x}")).collect::<String>(), HASH_V1);
     }
 }
