@@ -70,6 +70,16 @@ fn a_threshold_fires_once_and_then_counts_what_is_new() {
 }
 
 #[test]
+fn a_record_that_stands_for_several_counts_as_many_but_is_one_event() {
+    let mut bench = Bench::new(&guessing(5));
+    let a = failure("203.0.113.1");
+    let repeated = format!("{a} panoptes.repeat=4");
+    assert_eq!(shown(&bench.fold(&[(0, &a), (1, &repeated)])), ["Guessing 2 [source.ip=203.0.113.1] 0..1"]);
+    let absurd = format!("{} panoptes.repeat=-9223372036854775808", failure("203.0.113.2"));
+    assert!(bench.fold(&[(0, &absurd)]).is_empty());
+}
+
+#[test]
 fn groups_are_counted_apart_and_events_without_the_field_not_at_all() {
     let mut bench = Bench::new(&guessing(2));
     let (a, b) = (failure("203.0.113.1"), failure("203.0.113.2"));

@@ -127,6 +127,7 @@ impl RuleSet {
                 own.into_iter().chain(&rule.entities).chain(&rule.context)
             })
             .map(String::as_str)
+            .chain([crate::window::REPEAT])
             .filter(|name| *name != crate::sigma::URL_DECODED)
             .collect();
         names.sort_unstable();

@@ -4,6 +4,7 @@
 //! the log sources that the event's dataset can be. There is no guessing by conflict: a rule that names a category is
 //! not asked of events whose category nobody knows. `docs/sigma.md` shows the table to rule writers.
 
+use panoptes_model::{Event, Value, field};
 use rsigma_parser::LogSource;
 
 /// One log source that events of a dataset can be. Empty means that the events say nothing of it.
@@ -45,8 +46,31 @@ const DATASETS: &[(&str, &[Source])] = &[
     ("web.access", &[source("", "webserver", "access")]),
     ("json", &[source("", "application", "")]),
     ("keyvalue", &[source("", "application", "")]),
+    // What a sender may write in any format, once `event.category` says what it is.
+    (WEB_RECORD, &[source("", "application", ""), source("", "webserver", "access")]),
+    (LOGIN_RECORD, &[source("", "application", ""), source("", "authentication", "")]),
     ("plain", &[source("", "application", "")]),
 ];
+
+/// A JSON or key=value record of a request, or of an attempt to log in.
+const WEB_RECORD: &str = "(record of a request)";
+const LOGIN_RECORD: &str = "(record of a login)";
+
+/// The name under which an event is looked up in the table: its dataset, or for formats that can hold anything, what it
+/// holds.
+pub(crate) fn dataset_of(event: Event<'_>) -> Option<&str> {
+    let dataset = event.text(field::EVENT_DATASET)?;
+    if !matches!(dataset, "json" | "keyvalue") {
+        return Some(dataset);
+    }
+    let Some(category) = event.get(field::EVENT_CATEGORY) else { return Some(dataset) };
+    let known = category.each().find_map(|it| match it {
+        Value::Text("web") => Some(WEB_RECORD),
+        Value::Text("authentication") => Some(LOGIN_RECORD),
+        _ => None,
+    });
+    Some(known.unwrap_or(dataset))
+}
 
 /// The names of all datasets that the table knows.
 pub(crate) fn datasets() -> impl Iterator<Item = &'static str> {

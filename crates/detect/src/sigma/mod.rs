@@ -11,7 +11,7 @@ mod taxonomy;
 use std::borrow::Cow;
 
 use hashbrown::HashMap;
-use panoptes_model::{Event, EventBatch, field};
+use panoptes_model::{Event, EventBatch};
 use rsigma_eval::{CompiledRule, Engine, EvalError};
 use rsigma_parser::{Detection, Detections, LogSource, Modifier, SigmaRule};
 
@@ -180,7 +180,7 @@ impl Plans {
         // Events of one dataset come in runs.
         let mut last: (Option<&str>, Option<usize>) = (None, self.otherwise);
         for (index, event) in batch.events().enumerate() {
-            let dataset = event.text(field::EVENT_DATASET);
+            let dataset = gate::dataset_of(event);
             if dataset != last.0 {
                 last = (dataset, self.plan(dataset));
             }

@@ -21,7 +21,7 @@ struct Entry {
     last: i64,
     count: u32,
     /// How many of them no finding has told of yet.
-    fresh: u32,
+    fresh: u64,
     /// The one that was added last.
     id: EventId,
 }
@@ -92,9 +92,10 @@ impl EventLog {
         self.inside
     }
 
-    /// Adds an event at `time`, of which `fresh` events (one, or what a chained correlation stands for) are untold.
-    pub(crate) fn add(&mut self, time: i64, id: EventId, fresh: u32, span: Span) {
-        self.fresh += u64::from(fresh);
+    /// Adds an event at `time` that counts `times` times and of which `fresh` events (one, or what a chained correlation
+    /// stands for) are untold.
+    pub(crate) fn add(&mut self, time: i64, id: EventId, times: u32, fresh: u64, span: Span) {
+        self.fresh += fresh;
         // In order nearly always, so the place is found from the back.
         let after = self.entries.iter().rev().take_while(|it| it.first > time).count();
         let at = self.entries.len() - after;
@@ -116,17 +117,18 @@ impl EventLog {
         };
         match joined {
             Some((index, entry)) => {
-                entry.count = entry.count.saturating_add(1);
-                entry.fresh = entry.fresh.saturating_add(fresh);
+                let before = entry.count;
+                entry.count = entry.count.saturating_add(times);
+                entry.fresh += fresh;
                 entry.id = id;
                 if index >= self.start {
-                    self.inside += 1;
+                    self.inside += u64::from(entry.count - before);
                 }
             }
             None => {
-                self.entries.insert(at, Entry { first: time, last: time, count: 1, fresh, id });
+                self.entries.insert(at, Entry { first: time, last: time, count: times, fresh, id });
                 if at >= self.start {
-                    self.inside += 1;
+                    self.inside += u64::from(times);
                 } else {
                     self.start += 1;
                 }
@@ -157,7 +159,7 @@ impl EventLog {
             && let Some(entry) = self.entries.front()
             && entry.last < border
         {
-            self.fresh -= u64::from(entry.fresh);
+            self.fresh -= entry.fresh;
             self.start -= 1;
             self.entries.pop_front();
         }
@@ -213,13 +215,13 @@ impl EventLog {
             if entry.fresh == 0 {
                 continue;
             }
-            told.count += u64::from(entry.fresh);
+            told.count += entry.fresh;
             told.first = told.first.min(entry.first);
             told.last = told.last.max(entry.last);
             if told.ids.len() < ids_max {
                 told.ids.push(entry.id);
             }
-            self.fresh -= u64::from(entry.fresh);
+            self.fresh -= entry.fresh;
             entry.fresh = 0;
         }
         told.ids.reverse();
@@ -245,7 +247,7 @@ mod tests {
         let mut newest = i64::MIN;
         for (index, time) in times.iter().enumerate() {
             newest = newest.max(*time);
-            log.add(*time, id(index as u32), 1, span);
+            log.add(*time, id(index as u32), 1, 1, span);
             log.settle(newest, span);
         }
         (log, newest)
@@ -259,7 +261,7 @@ mod tests {
         assert_eq!((told.count, told.first, told.last), (4, 10, 101));
         assert_eq!(told.ids, [id(1), id(2), id(3), id(4)]);
         assert_eq!(log.tell(newest, SPAN, 20).count, 0);
-        log.add(102, id(9), 1, SPAN);
+        log.add(102, id(9), 1, 1, SPAN);
         log.settle(102, SPAN);
         assert_eq!(log.tell(102, SPAN, 20).ids, [id(9)]);
     }

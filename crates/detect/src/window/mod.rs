@@ -19,7 +19,7 @@ mod track;
 
 use std::sync::Arc;
 
-use panoptes_model::{Event, Finding, Timestamp, content_hash};
+use panoptes_model::{Event, Finding, Timestamp, Value, content_hash};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::distinct::VALUES_MAX;
@@ -43,6 +43,10 @@ pub const ENTRIES_MAX: usize = 524_288;
 /// How many runs of time one group keeps. When one more is needed, the one that was touched longest ago is forgotten
 /// and counted.
 pub const TRACKS_MAX: usize = 4;
+/// The field in which `normalize` says how many times what the record tells happened.
+pub(crate) const REPEAT: &str = "panoptes.repeat";
+/// How many events one record may stand for; more count as this many.
+const REPEAT_MAX: u32 = 1_000;
 /// How many values a finding of `value_count` shows.
 const VALUES_SHOWN_MAX: usize = 10;
 /// How long after its reach a group that nobody touches is kept, by the clock. It would not count any more: this only
@@ -149,7 +153,7 @@ enum Trigger {
     /// One of its single-event rules matched.
     Event,
     /// One of its correlations holds: its key, and what it told of.
-    Group { key: Arc<[u8]>, told: u32, is_new: bool },
+    Group { key: Arc<[u8]>, told: u64, is_new: bool },
 }
 
 struct Due {
@@ -255,8 +259,12 @@ impl Windows {
             return None;
         }
         let fresh = match due.trigger {
-            Trigger::Event => u32::from(!is_repeated),
+            Trigger::Event => u64::from(!is_repeated),
             Trigger::Group { told, .. } => told,
+        };
+        let times = match due.trigger {
+            Trigger::Event => times_of(event),
+            Trigger::Group { .. } => 1,
         };
         let value = std::mem::take(&mut self.value);
         let arrival = Arrival {
@@ -264,6 +272,7 @@ impl Windows {
             id: event.id(),
             index: event.id().index,
             member: position,
+            times,
             fresh,
             value: (correlation.kind == CorrelationKind::ValueCount).then_some(value.as_str()),
         };
@@ -394,6 +403,14 @@ impl Windows {
             }
         }
         windows
+    }
+}
+
+/// How often an event counts: a record may say that it stands for several (`message repeated 5 times`).
+fn times_of(event: Event<'_>) -> u32 {
+    match event.get_named(REPEAT) {
+        Some(Value::Integer(times)) => times.clamp(1, i64::from(REPEAT_MAX)) as u32,
+        _ => 1,
     }
 }
 

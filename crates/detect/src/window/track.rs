@@ -40,8 +40,10 @@ pub(crate) struct Arrival<'v> {
     /// Place in the batch.
     pub(crate) index: u32,
     pub(crate) member: usize,
+    /// How often it counts.
+    pub(crate) times: u32,
     /// How many untold events it stands for.
-    pub(crate) fresh: u32,
+    pub(crate) fresh: u64,
     /// What `value_count` counts.
     pub(crate) value: Option<&'v str>,
 }
@@ -54,7 +56,7 @@ pub(crate) struct Outcome {
     /// It did not hold at the event before.
     pub(crate) is_new: bool,
     /// How many events are told of that were not before.
-    pub(crate) told: u32,
+    pub(crate) told: u64,
     /// A finding that is complete.
     pub(crate) complete: Option<Box<Pending>>,
     /// How many values were forgotten for lack of room.
@@ -84,7 +86,7 @@ impl Track {
         self.newest = self.newest.max(arrival.time);
         let member = if self.logs.len() > 1 { arrival.member } else { 0 };
         if let Some(log) = self.logs.get_mut(member) {
-            log.add(arrival.time, arrival.id, arrival.fresh, span);
+            log.add(arrival.time, arrival.id, arrival.times, arrival.fresh, span);
         }
         for log in &mut self.logs {
             log.settle(self.newest, span);
@@ -120,7 +122,7 @@ impl Track {
                 told.merge(log.tell(*end, span, EVIDENCE_MAX), EVIDENCE_MAX);
             }
         }
-        outcome.told = told.count.try_into().unwrap_or(u32::MAX);
+        outcome.told = told.count;
         // One finding tells of no more than a timespan: what goes on for long is told of again and again.
         if self.pending.as_ref().is_some_and(|it| arrival.time.saturating_sub(it.since) > span.window) {
             outcome.complete = self.pending.take();

@@ -23,7 +23,10 @@ pub(crate) fn batch_of(rules: &RuleSet, frame: u64, source: &str, lines: &[Line<
             writer.time(Timestamp::from_seconds(*seconds));
             for (name, value) in text.split(' ').filter_map(|pair| pair.split_once('=')) {
                 let id = writer.field(name).unwrap();
-                writer.typed(id, &value.replace('_', " "));
+                match value.parse() {
+                    Ok(number) if name == "panoptes.repeat" => writer.integer(id, number),
+                    _ => writer.typed(id, &value.replace('_', " ")),
+                }
             }
             writer.end();
         }
