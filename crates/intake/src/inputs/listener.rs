@@ -1,0 +1,124 @@
+//! What the inputs that accept TCP connections share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use panoptes_model::Origin;
+use panoptes_stdx::ErrorChain;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::budget::Budget;
+use crate::context::{Context, InputError};
+use crate::counters::SourceCounts;
+use crate::cutter::{Cutter, Positions};
+use crate::framing::Framing;
+use crate::limits::{ACCEPT_PAUSE, CONNECTION_BYTES_MAX};
+use crate::stream::{Ended, Stream};
+
+pub(super) struct ListenerConfig {
+    pub(super) input: &'static str,
+    pub(super) address: SocketAddr,
+    pub(super) source: String,
+    pub(super) format: Option<String>,
+    pub(super) time_zone: Option<String>,
+    pub(super) connections_max: usize,
+    pub(super) idle_timeout: Duration,
+}
+
+/// A bound listener that cuts what its connections send with `F`.
+pub(super) struct Listener<F> {
+    config: ListenerConfig,
+    framing: F,
+    socket: TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl<F: Framing + Copy + Send + Sync + 'static> Listener<F> {
+    pub(super) async fn bind(config: ListenerConfig, framing: F) -> Result<Self, InputError> {
+        let failed = |source| InputError::bind(config.input, config.address, source);
+        let socket = TcpListener::bind(config.address).await.map_err(failed)?;
+        let local_addr = socket.local_addr().map_err(failed)?;
+        Ok(Self { config, framing, socket, local_addr })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    pub(super) async fn run(self, context: Context) {
+        let input = self.config.input;
+        let refused = metrics::counter!("panoptes_connections_refused_total", "input" => input);
+        let places = Arc::new(Semaphore::new(self.config.connections_max));
+        let budget = Budget::new(CONNECTION_BYTES_MAX);
+        let counts = context.counters.source(input, &self.config.source);
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = context.shutdown.cancelled() => break,
+                accepted = self.socket.accept() => accepted,
+            };
+            let (connection, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Mostly a peer that went away again, or no file handles left: neither is a reason to stop.
+                    tracing::warn!(input, error = %ErrorChain(&error), "connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                refused.increment(1);
+                tracing::debug!(input, %peer, "connection refused: `connections_max` are open");
+                continue;
+            };
+            let lease = budget.lease();
+            let serving = self.serve(connection, peer, place, lease, Arc::clone(&counts), context.clone());
+            tasks.spawn(serving);
+        }
+        drop(self.socket);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    fn serve(
+        &self,
+        connection: TcpStream,
+        peer: SocketAddr,
+        place: OwnedSemaphorePermit,
+        lease: crate::budget::Lease,
+        counts: Arc<SourceCounts>,
+        context: Context,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let origin = Origin {
+            input: self.config.input.to_owned(),
+            source: self.config.source.clone(),
+            peer: Some(peer.ip().to_canonical()),
+            format: self.config.format.clone(),
+            time_zone: self.config.time_zone.clone(),
+            ..Origin::default()
+        };
+        let cutter = Cutter::new(self.framing, Positions::Numbers, origin, 0);
+        let (input, idle_timeout) = (self.config.input, self.config.idle_timeout);
+        async move {
+            let stream = Stream {
+                reader: connection,
+                cutter,
+                lease: Some(lease),
+                counts: &counts,
+                context: &context,
+                idle_timeout: Some(idle_timeout),
+            };
+            match stream.run().await {
+                Ended::BySink(error) => {
+                    tracing::warn!(input, %peer, error = %ErrorChain(&error), "connection closed, lines were lost");
+                }
+                ended => tracing::debug!(input, %peer, ?ended, "connection ended"),
+            }
+            drop(place);
+        }
+    }
+}
