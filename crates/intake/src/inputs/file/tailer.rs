@@ -101,6 +101,8 @@ impl FileTailer {
         self.archive_turn = !self.archive_turn;
         if self.archive_turn {
             self.read_archive(&mut step, now);
+            // Then the files that grow have not had their look.
+            step.more = !step.batch.is_empty();
         }
         if step.batch.is_empty() {
             self.read_files(&mut step, now);
