@@ -240,7 +240,7 @@ fn all_lines_of_an_attack_come_out_between_everyday_ones() {
     assert_eq!(places.len(), guessing.lines_total);
     let (first, last) = (places[0], places[places.len() - 1]);
     assert!(last - first > 10 * places.len(), "everyday lines lie between");
-    assert_eq!(guessing.expected[0].entity, Some(("source.ip", attacker)));
+    assert_eq!((guessing.expected[0].field, &guessing.expected[0].value), ("source.ip", &attacker));
 }
 
 #[test]

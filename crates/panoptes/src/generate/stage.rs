@@ -56,7 +56,8 @@ impl Staged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedAlert {
     pub(crate) title: &'static str,
-    pub(crate) entity: Option<(&'static str, String)>,
+    pub(crate) field: &'static str,
+    pub(crate) value: String,
 }
 
 #[derive(Debug)]
@@ -158,10 +159,7 @@ impl Stage {
                 started_at: now,
                 attacker: role.attacker,
                 expected: expected
-                    .map(|it| ExpectedAlert {
-                        title: it.title,
-                        entity: it.about.map(|(field, who)| (field, role.name(who))),
-                    })
+                    .map(|it| ExpectedAlert { title: it.title, field: it.field, value: role.name(it.who) })
                     .collect(),
                 lines_total: script.at.len(),
                 lines_written: 0,

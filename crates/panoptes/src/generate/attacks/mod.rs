@@ -58,8 +58,9 @@ pub(crate) struct Attack {
 pub(crate) struct Expected {
     /// The title of the rule.
     pub(crate) title: &'static str,
-    /// The field of the entity that the alert must name, and who that is.
-    pub(super) about: Option<(&'static str, Who)>,
+    /// The field of the entity that the alert must name.
+    pub(crate) field: &'static str,
+    pub(super) who: Who,
 }
 
 /// Whom an alert must name.
@@ -68,6 +69,7 @@ pub(super) enum Who {
     Attacker,
     Person,
     Host,
+    Word(&'static str),
 }
 
 /// Who plays in one staging.
@@ -87,6 +89,7 @@ impl Role<'_> {
             Who::Attacker => self.attacker.to_string(),
             Who::Person => self.person.name.to_owned(),
             Who::Host => self.host.to_owned(),
+            Who::Word(word) => word.to_owned(),
         }
     }
 
@@ -164,11 +167,14 @@ mod tests {
             assert!(!attack.expected.is_empty(), "{} expects nothing", attack.name);
             assert!(super::super::kinds::ALL.iter().any(|kind| kind.name == attack.kind), "{}", attack.name);
             let (text, person, host) = staged(attack);
-            for (_, who) in attack.expected.iter().filter_map(|it| it.about) {
-                let name = match who {
+            for expected in attack.expected {
+                let name = match expected.who {
                     Who::Attacker => "203.0.113.9",
                     Who::Person => person,
                     Who::Host => host,
+                    // The stream is named by who takes the lines in.
+                    Who::Word("tcp") => continue,
+                    Who::Word(word) => word,
                 };
                 assert!(text.contains(name), "{} never names {name}:\n{text}", attack.name);
             }

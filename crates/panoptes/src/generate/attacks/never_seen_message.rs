@@ -28,7 +28,7 @@ const DONE: [&str; 8] = [
 pub(super) static ATTACK: Attack = Attack {
     name: "never_seen_message",
     title: "never-seen message",
-    expected: &[Expected { title: "Never-seen message", about: Some(("host.name", Who::Host)) }],
+    expected: &[Expected { title: "Never-seen message", field: "host.name", who: Who::Host }],
     kind: "system",
     write: |script, role| {
         let (what, done) = (WHAT[role.number % WHAT.len()], DONE[role.number / WHAT.len() % DONE.len()]);

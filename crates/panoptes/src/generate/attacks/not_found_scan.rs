@@ -10,7 +10,7 @@ const FILES: [&str; 6] = ["index.php", "login.jsp", "setup.aspx", "readme.txt", 
 pub(super) static ATTACK: Attack = Attack {
     name: "not_found_scan",
     title: "scan for hidden pages",
-    expected: &[Expected { title: "Scan for hidden pages", about: Some(("source.ip", Who::Attacker)) }],
+    expected: &[Expected { title: "Search for hidden pages", field: "source.ip", who: Who::Attacker }],
     kind: "nginx",
     write: |script, role| {
         let access = Access {

@@ -6,7 +6,7 @@ use super::{Attack, Expected};
 pub(super) static ATTACK: Attack = Attack {
     name: "server_error_burst",
     title: "burst of server errors",
-    expected: &[Expected { title: "Burst of server errors", about: None }],
+    expected: &[Expected { title: "Many failed requests of one server", about: None }],
     kind: "nginx",
     write: |script, role| {
         let host = role.host;

@@ -6,7 +6,7 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "ssh_password_guessing",
     title: "SSH password guessing",
-    expected: &[Expected { title: "SSH password guessing", about: Some(("source.ip", Who::Attacker)) }],
+    expected: &[Expected { title: "SSH password guessing", field: "source.ip", who: Who::Attacker }],
     kind: "sshd",
     write: |script, role| {
         let (host, from) = (role.host, role.attacker);

@@ -1,0 +1,133 @@
+//! The half that remembers.
+
+use std::sync::Arc;
+
+use panoptes_correlate::{Deduplicator, DeduplicatorOptions};
+use panoptes_detect::{Detector, DetectorOptions, RuleSet};
+use panoptes_model::{AlertUpdate, Finding, FindingOrigin, FrameId, Origin};
+
+use crate::PreparedFrame;
+use crate::checkpoint::LaneState;
+
+/// What a fold is told once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoldOptions {
+    pub detector: DetectorOptions,
+    pub deduplicator: DeduplicatorOptions,
+    /// Which kind of run this is; findings and alerts carry it.
+    pub origin: FindingOrigin,
+}
+
+/// Where an input goes on reading after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputPosition {
+    pub origin: Origin,
+    pub position: u64,
+}
+
+/// What one frame led to. Belongs into one catalogue transaction, with `through` as its mark.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub through: FrameId,
+    pub findings: Vec<Finding>,
+    pub alerts: Vec<AlertUpdate>,
+    pub positions: Vec<InputPosition>,
+}
+
+impl Effects {
+    /// Adds those of a later frame, so that several frames can share a transaction. Of positions the later stays.
+    pub fn absorb(&mut self, later: Self) {
+        self.through = self.through.max(later.through);
+        self.findings.extend(later.findings);
+        self.alerts.extend(later.alerts);
+        for position in later.positions {
+            match self.positions.iter_mut().find(|it| it.origin == position.origin) {
+                Some(known) => known.position = position.position,
+                None => self.positions.push(position),
+            }
+        }
+    }
+}
+
+/// All state of detection: consumes frames in log order.
+///
+/// Old logs that are imported have windows and cool-downs of their own: what happened years ago must neither fill the
+/// windows of today nor be told as if it were happening.
+pub struct Fold {
+    pub(crate) now: Lane,
+    pub(crate) imported: Lane,
+    pub(crate) through: FrameId,
+}
+
+/// State for one kind of frames.
+pub(crate) struct Lane {
+    pub(crate) detector: Detector,
+    pub(crate) deduplicator: Deduplicator,
+    options: FoldOptions,
+}
+
+/// What intake calls the input that reads old files.
+const IMPORT: &str = "import";
+
+impl Lane {
+    fn new(rules: Arc<RuleSet>, options: FoldOptions) -> Self {
+        Self {
+            detector: Detector::new(rules, options.detector),
+            deduplicator: Deduplicator::new(options.deduplicator),
+            options,
+        }
+    }
+
+    pub(crate) fn restore(&mut self, state: LaneState) {
+        let rules = Arc::clone(self.detector.rules());
+        self.detector = Detector::restore(rules, self.options.detector, state.detector);
+        self.deduplicator = Deduplicator::restore(self.options.deduplicator, state.deduplicator);
+    }
+
+    pub(crate) fn state(&self) -> LaneState {
+        LaneState { detector: self.detector.checkpoint(), deduplicator: self.deduplicator.state() }
+    }
+}
+
+impl Fold {
+    pub fn new(rules: Arc<RuleSet>, options: FoldOptions) -> Self {
+        let imported = FoldOptions { origin: FindingOrigin::Import, ..options };
+        Self {
+            now: Lane::new(Arc::clone(&rules), options),
+            imported: Lane::new(rules, imported),
+            through: FrameId::default(),
+        }
+    }
+
+    /// The last frame that was folded.
+    pub fn through(&self) -> FrameId {
+        self.through
+    }
+
+    /// Lets one frame change the state. A frame at or below [`through`](Self::through) was folded before and has no
+    /// effects.
+    pub fn fold(&mut self, frame: &PreparedFrame) -> Effects {
+        let mut effects = Effects { through: self.through, ..Effects::default() };
+        if frame.id <= self.through {
+            return effects;
+        }
+        self.through = frame.id;
+        effects.through = frame.id;
+        let is_import = frame.positions.iter().any(|(origin, _)| origin.input == IMPORT);
+        let lane = match self.now.options.origin {
+            FindingOrigin::Live if is_import => &mut self.imported,
+            _ => &mut self.now,
+        };
+        lane.detector.fold(&mut effects.findings, &frame.events, &frame.hits, frame.now, lane.options.origin);
+        for finding in &effects.findings {
+            lane.deduplicator.observe(&mut effects.alerts, finding, frame.now);
+        }
+        lane.deduplicator.flush(&mut effects.alerts);
+        effects.positions = frame
+            .positions
+            .iter()
+            .map(|(origin, position)| InputPosition { origin: origin.clone(), position: *position })
+            .collect();
+        effects
+    }
+}

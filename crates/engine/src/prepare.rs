@@ -1,0 +1,66 @@
+//! The stateless half: what any core can do with a frame.
+
+use std::sync::Arc;
+
+use panoptes_detect::{Hits, RuleSet};
+use panoptes_model::{EventBatch, FieldType, FrameId, LogFrame, Origin, Schema, SchemaFull, Timestamp};
+use panoptes_normalize::Normalizer;
+
+/// Normalises the records of a frame and evaluates single-event rules on them. Cheap to share between threads.
+#[derive(Clone)]
+pub struct Preparer {
+    schema: Arc<Schema>,
+    normalizer: Arc<Normalizer>,
+    rules: Arc<RuleSet>,
+}
+
+/// A frame with everything that needs no state done.
+pub struct PreparedFrame {
+    pub id: FrameId,
+    pub now: Timestamp,
+    pub events: Arc<EventBatch>,
+    pub hits: Hits,
+    /// How far each origin has been read once this frame is durable.
+    pub positions: Vec<(Origin, u64)>,
+}
+
+impl Preparer {
+    /// A preparer for `rules`: the fields that they name get fixed ids beside ECS.
+    ///
+    /// # Errors
+    /// [`SchemaFull`] if the rules name more fields than there are ids.
+    pub fn new(normalizer: Normalizer, rules: Arc<RuleSet>) -> Result<Self, SchemaFull> {
+        let mut schema = Schema::ecs();
+        for name in rules.fields() {
+            schema.intern(name, FieldType::Text)?;
+        }
+        Ok(Self { schema: Arc::new(schema), normalizer: Arc::new(normalizer), rules })
+    }
+
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// Turns records into events and asks every single-event rule about them.
+    pub fn prepare(&self, frame: LogFrame) -> PreparedFrame {
+        let (id, now) = (frame.id, frame.now);
+        let positions =
+            frame.records.positions().into_iter().map(|(origin, position)| (origin.clone(), position)).collect();
+        let events = self.normalizer.normalize(&self.schema, frame);
+        let hits = self.rules.prepare(&events);
+        PreparedFrame { id, now, events: Arc::new(events), hits, positions }
+    }
+
+    /// Only the events: for those that were folded already and need to be searchable again.
+    pub fn normalize(&self, frame: LogFrame) -> EventBatch {
+        self.normalizer.normalize(&self.schema, frame)
+    }
+}

@@ -1,0 +1,35 @@
+//! Lists the shipped rules, so that they are part of the binary: `panoptes run` works from any folder.
+#![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+fn main() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/sigma");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    files.sort();
+    let mut code = String::from("pub(crate) const SHIPPED: &[(&str, &str)] = &[\n");
+    for file in files {
+        println!("cargo::rerun-if-changed={}", file.display());
+        let name = file.strip_prefix(&root).unwrap_or(&file).display();
+        // Writing to a string cannot fail.
+        writeln!(code, "    ({:?}, include_str!({:?})),", format!("shipped:{name}"), file).map_err(std::io::Error::other)?;
+    }
+    code.push_str("];\n");
+    let out = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
+    std::fs::write(out.join("shipped_rules.rs"), code)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|it| it == "yml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! One file per sub-command.
+
+mod alerts;
+mod config;
+mod demo;
+mod generate;
+mod import;
+mod normalize;
+mod rules;
+mod run;
+mod scan;
+mod search;
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+
+/// How a command that could run ended.
+pub(crate) enum Outcome {
+    Fine,
+    /// It was asked to fail on findings, and there were some.
+    Found,
+}
+
+pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Run(args) => run::run(&global, &args),
+        Command::Demo(args) => demo::run(&global, &args),
+        Command::Scan(args) => scan::run(&global, &args),
+        Command::Import(args) => import::run(&global, &args),
+        Command::Search(args) => search::run(&global, &args),
+        Command::Alerts(command) => alerts::run(&global, &command),
+        Command::Generate(args) => generate::run(&args),
+        Command::Normalize(args) => normalize::run(&args),
+        Command::Rules(command) => rules::run(&global, &command),
+        Command::Config(command) => config::run(&global, &command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "panoptes", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(Outcome::Fine)
+        }
+    }
+}

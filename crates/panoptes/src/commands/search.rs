@@ -1,0 +1,177 @@
+//! `panoptes search QUERY`, also beside a running instance: it reads what is on the disk and changes nothing.
+
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use panoptes_engine::Preparer;
+use panoptes_model::EventBatch;
+use panoptes_normalize::Normalizer;
+use panoptes_store::StoreReader;
+use panoptes_store::pivot::{FieldValue, Row};
+use panoptes_store::search::{Evidence, Order, Query, SearchOptions, SearchRequest, Searcher};
+use serde_json::{Value, json};
+
+use crate::cli::{Format, Global, SearchArgs};
+use crate::commands::Outcome;
+use crate::console::Palette;
+use crate::table::{Table, harmless};
+use crate::{surroundings, time};
+
+/// Fields that a table row shows beside time and message, in this order, where an event has them.
+const SHOWN: [&str; 8] = [
+    "host.name", "event.action", "event.outcome", "user.name", "source.ip", "http.response.status_code", "url.original",
+    "log.level",
+];
+
+pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome> {
+    let now = time::now();
+    let when = |text: &Option<String>| {
+        text.as_deref().map(|it| time::parse_when(it, now)).transpose().map_err(|it| anyhow!(it))
+    };
+    let (since, until) = (when(&args.since)?, when(&args.until)?);
+    let query: Query = args
+        .query
+        .parse()
+        .map_err(|error: panoptes_store::search::QueryError| anyhow!("{error}\n{}", error.pointer()))?;
+    let config = surroundings::config(global, Vec::new())?;
+    let key = surroundings::existing_key(&config)?;
+    let reader = StoreReader::open(&config.data_dir, &key)
+        .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
+    // The rules only give their fields fixed ids; without them every field is found all the same.
+    let rules = Arc::new(surroundings::rules(&config, &[], true)?);
+    let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), rules)?;
+    let hot = hot_events(&reader, &preparer);
+    let options = SearchOptions {
+        memory_bytes_max: config.store.query_bytes_max as usize,
+        threads: surroundings::workers(&config),
+    };
+    let searcher = Searcher::new(Arc::clone(&reader.disk), &key, Arc::clone(preparer.schema()), options)?;
+    let evidence = Evidence { hot: &hot, segments: &reader.segments };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.threads)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime of queries")?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let (warnings, cut) = match &args.sql {
+        Some(sql) => {
+            let answer = runtime.block_on(searcher.sql(evidence, sql, since, until))?;
+            write_sql(&mut out, &answer, args.format)?;
+            (answer.warnings, answer.is_cut)
+        }
+        None => {
+            let request = SearchRequest { query, since, until, limit: args.limit, order: Order::NewestFirst };
+            let mut found = runtime.block_on(searcher.search(evidence, &request))?;
+            let count = found.len();
+            let mut csv = Table::new(["timestamp", "id", "source", "message", "original"]);
+            let mut all = Vec::new();
+            let palette = Palette::for_stdout();
+            while let Some(rows) = found.next_rows()? {
+                for row in &rows {
+                    match args.format {
+                        Format::Table => write_row(&mut out, row, palette)?,
+                        Format::Jsonl => writeln!(out, "{}", row.to_json())?,
+                        Format::Json => all.push(serde_json::from_str::<Value>(&row.to_json())?),
+                        Format::Csv => csv.row(vec![
+                            json!(row.time.to_string()),
+                            json!(row.id.to_string()),
+                            json!(text_of(row, "panoptes.source")),
+                            json!(text_of(row, "message")),
+                            json!(text_of(row, "event.original")),
+                        ]),
+                    }
+                }
+            }
+            match args.format {
+                Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?,
+                Format::Csv => csv.write(&mut out, Format::Csv)?,
+                Format::Table if count == 0 => writeln!(out, "no event matches")?,
+                _ => {}
+            }
+            if args.explain {
+                let hot: usize = hot.iter().map(|it| it.len()).sum();
+                tracing::info!(
+                    "{count} events; {} of {} segments looked into, {hot} events not in segments yet",
+                    found.segments_searched(),
+                    reader.segments.len()
+                );
+            }
+            (found.warnings().to_vec(), found.is_cut())
+        }
+    };
+    out.flush()?;
+    for warning in &warnings {
+        tracing::warn!("{}; its events are missing from the answer", panoptes_stdx::ErrorChain(warning));
+    }
+    if cut && args.format == Format::Table {
+        tracing::info!("there are more: raise --limit (now {})", args.limit);
+    }
+    Ok(Outcome::Fine)
+}
+
+/// The events of frames that are not in segments yet, made again from the log.
+fn hot_events(reader: &StoreReader, preparer: &Preparer) -> Vec<Arc<EventBatch>> {
+    let mut hot = Vec::new();
+    for frame in reader.log.frames_after(reader.sealed_through) {
+        match frame {
+            Ok(frame) => hot.push(Arc::new(preparer.normalize(frame))),
+            Err(error) => tracing::warn!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
+        }
+    }
+    hot
+}
+
+fn text_of(row: &Row, name: &str) -> String {
+    row.get(name).map(plain).unwrap_or_default()
+}
+
+fn plain(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Text(text) => text.clone(),
+        FieldValue::Null => String::new(),
+        FieldValue::List(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => {
+            let mut out = String::new();
+            other.write_json(&mut out);
+            out.trim_matches('"').to_owned()
+        }
+    }
+}
+
+/// `time  field=value …  message`, one line an event.
+fn write_row(out: &mut impl Write, row: &Row, palette: Palette) -> anyhow::Result<()> {
+    let mut fields = String::new();
+    for name in SHOWN {
+        let value = text_of(row, name);
+        if !value.is_empty() {
+            fields.push_str(&format!("{name}={} ", harmless(&value)));
+        }
+    }
+    let mut message = text_of(row, "message");
+    if message.is_empty() {
+        message = text_of(row, "event.original");
+    }
+    writeln!(out, "{}  {}{}", palette.bold(&row.time.to_string()), palette.dim(&fields), harmless(message.trim_end()))?;
+    Ok(())
+}
+
+fn write_sql(out: &mut impl Write, answer: &panoptes_store::search::Table, format: Format) -> anyhow::Result<()> {
+    let values = |row: &Vec<FieldValue>| -> anyhow::Result<Vec<Value>> {
+        row.iter()
+            .map(|it| {
+                let mut text = String::new();
+                it.write_json(&mut text);
+                Ok(serde_json::from_str(&text)?)
+            })
+            .collect()
+    };
+    let mut table = Table::new(answer.columns.iter().map(String::as_str));
+    for row in &answer.rows {
+        table.row(values(row)?);
+    }
+    if table.is_empty() && format == Format::Table {
+        writeln!(out, "no rows")?;
+    }
+    table.write(out, format)
+}

@@ -1,0 +1,172 @@
+//! The folder: puts prepared frames back into log order, changes the state, writes what follows from it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use panoptes_catalog::blocking::Catalog;
+use panoptes_catalog::SourcePosition;
+use panoptes_engine::{Effects, Fold, InputPosition, PreparedFrame};
+use panoptes_model::{AlertId, FrameId, Timestamp};
+use panoptes_store::Store;
+
+use super::{Numbered, OnAlerts, Vitals};
+
+/// Effects wait at most this long for company before their transaction.
+const COMMIT_AFTER: Duration = Duration::from_millis(100);
+/// And never more than so many frames.
+const COMMIT_FRAMES_MAX: u32 = 64;
+/// How often a failing catalogue is tried again. Meanwhile nothing is folded and the inputs slow down.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) struct Folder {
+    fold: Fold,
+    catalog: Catalog,
+    store: Arc<Store>,
+    on_alerts: OnAlerts,
+    vitals: Arc<Vitals>,
+    seal: Sender<()>,
+    /// What the catalogue knew when the program started: effects up to here are there already.
+    folded_before: FrameId,
+    pending: Effects,
+    pending_frames: u32,
+    checkpointed: FrameId,
+    clock: fn() -> Timestamp,
+}
+
+impl Folder {
+    pub(super) fn new(
+        fold: Fold,
+        catalog: Catalog,
+        store: Arc<Store>,
+        on_alerts: OnAlerts,
+        vitals: Arc<Vitals>,
+        seal: Sender<()>,
+        folded_before: FrameId,
+        clock: fn() -> Timestamp,
+    ) -> Self {
+        let checkpointed = fold.through();
+        let pending = Effects { through: folded_before, ..Effects::default() };
+        Self { fold, catalog, store, on_alerts, vitals, seal, folded_before, pending, pending_frames: 0, checkpointed, clock }
+    }
+
+    /// Folds a frame that was on disk when the program started.
+    pub(super) fn replay(&mut self, frame: PreparedFrame) -> anyhow::Result<()> {
+        self.take(frame);
+        if self.pending_frames >= COMMIT_FRAMES_MAX { self.commit() } else { Ok(()) }
+    }
+
+    pub(super) fn run(mut self, frames: &Receiver<Numbered<PreparedFrame>>) -> anyhow::Result<()> {
+        // Bounded by what can be between committer and folder: two channels and the preparers' hands.
+        let mut early: BTreeMap<u64, PreparedFrame> = BTreeMap::new();
+        let mut next = 0;
+        loop {
+            match frames.recv_timeout(COMMIT_AFTER) {
+                Ok(Numbered { number, item }) => {
+                    early.insert(number, item);
+                    while let Some(frame) = early.remove(&next) {
+                        next += 1;
+                        self.take(frame);
+                    }
+                    // With an empty channel there is time; otherwise let frames share a transaction.
+                    if self.pending_frames >= COMMIT_FRAMES_MAX || frames.is_empty() {
+                        self.commit_until_done()?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.commit_until_done()?,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.maintain();
+        }
+        self.commit()?;
+        self.checkpoint()
+    }
+
+    fn take(&mut self, frame: PreparedFrame) {
+        let mut effects = self.fold.fold(&frame);
+        if frame.id <= self.folded_before {
+            // In the catalogue since before the restart.
+            effects.alerts.clear();
+            effects.findings.clear();
+            effects.positions.clear();
+        }
+        self.store.keep(frame.events);
+        self.pending.absorb(effects);
+        self.pending_frames += 1;
+    }
+
+    /// Writes what is pending in one transaction, then tells people.
+    pub(super) fn commit(&mut self) -> anyhow::Result<()> {
+        if self.pending_frames == 0 {
+            return Ok(());
+        }
+        if self.pending.through > self.folded_before {
+            let positions: Vec<SourcePosition> = self.pending.positions.iter().filter_map(source_position).collect();
+            let outcome = self
+                .catalog
+                .commit_fold(self.pending.through, (self.clock)(), &self.pending.alerts, &positions)
+                .context("cannot write to the catalogue")?;
+            let news: HashSet<AlertId> = outcome.opened.iter().chain(&outcome.reopened).copied().collect();
+            for update in &mut self.pending.alerts {
+                update.opened = news.contains(&update.alert.id);
+            }
+            self.vitals.set_trouble(None);
+            (self.on_alerts)(&self.pending.alerts);
+        }
+        self.vitals.folded.store(self.pending.through.0, Ordering::Release);
+        self.pending = Effects { through: self.pending.through, ..Effects::default() };
+        self.pending_frames = 0;
+        Ok(())
+    }
+
+    /// A catalogue that cannot be written to (a full disk) is tried again until it can: going on would forget alerts.
+    ///
+    /// # Errors
+    /// It still cannot when the program is to stop. The log has everything: the next start folds it again.
+    fn commit_until_done(&mut self) -> anyhow::Result<()> {
+        while let Err(error) = self.commit() {
+            if self.vitals.stopping.load(Ordering::Acquire) {
+                return Err(error);
+            }
+            let text = format!("{error:#}");
+            tracing::error!("{text}; trying again every {} s", RETRY_AFTER.as_secs());
+            self.vitals.set_trouble(Some(text));
+            std::thread::sleep(RETRY_AFTER);
+        }
+        Ok(())
+    }
+
+    /// Has segments sealed when they are due, and lets go of the log that nothing needs any more.
+    fn maintain(&mut self) {
+        if self.store.seal_due((self.clock)()) {
+            // Full means that the sealer is on it.
+            let _already_asked = self.seal.try_send(());
+        }
+        let sealed = self.store.sealed_through();
+        self.vitals.sealed.store(sealed.0, Ordering::Release);
+        if sealed > self.checkpointed && self.pending_frames == 0
+            && let Err(error) = self.checkpoint()
+        {
+            tracing::warn!("{error:#}; the log is kept until it works");
+        }
+    }
+
+    /// Writes the state down and releases the log below it.
+    fn checkpoint(&mut self) -> anyhow::Result<()> {
+        let bytes = self.fold.checkpoint()?;
+        self.store.write_checkpoint(&bytes).context("cannot write the checkpoint of the detection state")?;
+        self.checkpointed = self.fold.through();
+        self.store.release(self.checkpointed).context("cannot remove old log files")?;
+        Ok(())
+    }
+}
+
+/// Only sources that can be read again have a place to go on from: those that know their identity.
+fn source_position(position: &InputPosition) -> Option<SourcePosition> {
+    let InputPosition { origin, position } = position;
+    let (path, identity) = (origin.path.as_deref()?, origin.identity.clone()?);
+    Some(SourcePosition { source: crate::server::position_key(path, &identity), identity, position: *position })
+}

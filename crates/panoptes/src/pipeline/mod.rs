@@ -1,0 +1,172 @@
+//! The threads of a running instance.
+//!
+//! ```text
+//! inputs ─▶ queue ─▶ committer ─▶ preparers ─▶ folder ─▶ catalogue, alerts
+//!           bounded   log, fsync,  any core     log order  one transaction
+//!                     acknowledge                 │
+//!                                                 └─▶ hot events ─▶ sealer ─▶ segments
+//! ```
+//!
+//! Every channel is bounded, so a slow stage slows the ones before it down to the inputs, which then stop reading
+//! or answer 429. A frame is acknowledged when its bytes are on disk; all that follows can be done again from the log.
+//!
+//! Shutdown runs along the river: inputs stop and drain, the queue closes, each stage ends when its channel does, and
+//! the folder writes the last transaction and a checkpoint.
+
+mod commit;
+mod fold;
+mod seal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use panoptes_catalog::blocking::Catalog;
+use panoptes_engine::{Fold, PreparedFrame, Preparer};
+use panoptes_intake::Submissions;
+use panoptes_model::{AlertUpdate, LogFrame, Timestamp};
+use panoptes_store::Store;
+use panoptes_store::log::Recovery;
+
+/// Frames between two stages. Small: a frame may hold 16 MiB, and the log has them all anyway.
+const FRAMES_MAX: usize = 4;
+
+/// How the world hears of alerts once they are in the catalogue. `opened` is true for those that people have not been
+/// told of: new ones and reopened ones.
+pub(crate) type OnAlerts = Box<dyn FnMut(&[AlertUpdate]) + Send>;
+
+/// What a pipeline is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) preparer: Preparer,
+    pub(crate) fold: Fold,
+    /// What the log held at the start.
+    pub(crate) log: Recovery,
+    pub(crate) submissions: Submissions,
+    pub(crate) on_alerts: OnAlerts,
+    pub(crate) clock: fn() -> Timestamp,
+    /// Threads that prepare; at least one.
+    pub(crate) preparers: usize,
+    pub(crate) vitals: Arc<Vitals>,
+}
+
+/// What health checks and metrics read of a running pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    pub(crate) ready: AtomicBool,
+    pub(crate) stopping: AtomicBool,
+    /// The last frame on disk, in the catalogue, and in segments.
+    pub(crate) committed: AtomicU64,
+    pub(crate) folded: AtomicU64,
+    pub(crate) sealed: AtomicU64,
+    /// Set while writing fails; what the operator should read.
+    pub(crate) trouble: std::sync::Mutex<Option<String>>,
+}
+
+impl Vitals {
+    /// Notes or clears what is wrong with writing.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        // A panic while holding this lock cannot leave the text half written.
+        let mut slot = self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *slot = trouble;
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// A frame on its way, numbered without gaps, so that the folder can put them back into log order.
+struct Numbered<T> {
+    number: u64,
+    item: T,
+}
+
+/// The running threads.
+pub(crate) struct Pipeline {
+    committer: JoinHandle<()>,
+    preparers: Vec<JoinHandle<()>>,
+    folder: JoinHandle<anyhow::Result<()>>,
+    sealer: JoinHandle<()>,
+}
+
+impl Pipeline {
+    /// Folds what was recovered, then starts all threads. When this returns, the state is that of the last
+    /// acknowledged record.
+    pub(crate) fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, catalog, preparer, fold, log, mut submissions, on_alerts, clock, preparers, vitals } = parts;
+        let store = Arc::new(store);
+        let folded_before = catalog.folded_through().context("cannot read the catalogue")?;
+        let fold_through = fold.through();
+        let (seal_sender, seal_receiver) = bounded::<()>(1);
+        let mut folder = fold::Folder::new(
+            fold,
+            catalog,
+            Arc::clone(&store),
+            on_alerts,
+            Arc::clone(&vitals),
+            seal_sender,
+            folded_before,
+            clock,
+        );
+        store.continue_after(folded_before);
+        // Frames may be in segments already but not in the checkpoint, or the other way round.
+        for frame in log.frames_after(fold_through.min(store.sealed_through())) {
+            match frame {
+                Ok(frame) => folder.replay(preparer.prepare(frame))?,
+                Err(error) => tracing::error!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
+            }
+        }
+        drop(log);
+        folder.commit()?;
+
+        let (to_prepare, from_commit) = bounded::<Numbered<LogFrame>>(FRAMES_MAX);
+        let (to_fold, from_prepare) = bounded::<Numbered<PreparedFrame>>(FRAMES_MAX);
+        let committer = {
+            let (store, vitals, epoch) = (Arc::clone(&store), Arc::clone(&vitals), 1);
+            spawn("commit", move || commit::run(&mut submissions, &store, &to_prepare, clock, epoch, &vitals))?
+        };
+        let preparers = (0..preparers.max(1))
+            .map(|index| {
+                let (preparer, from, to) = (preparer.clone(), from_commit.clone(), to_fold.clone());
+                spawn(&format!("prepare-{index}"), move || prepare(&preparer, &from, &to))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        drop(to_fold);
+        let sealer = spawn("seal", move || seal::run(&store, &seal_receiver, clock))?;
+        let folder = spawn("fold", move || folder.run(&from_prepare))?;
+        vitals.ready.store(true, Ordering::Release);
+        Ok(Self { committer, preparers, folder, sealer })
+    }
+
+    /// Waits for all threads; they end once every [`Sink`](panoptes_intake::Sink) of the queue is gone.
+    pub(crate) fn join(self) -> anyhow::Result<()> {
+        let panicked = |_| anyhow::anyhow!("a pipeline thread panicked; what was acknowledged is in the log");
+        self.committer.join().map_err(panicked)?;
+        for preparer in self.preparers {
+            preparer.join().map_err(panicked)?;
+        }
+        let folded = self.folder.join().map_err(panicked)?;
+        self.sealer.join().map_err(panicked)?;
+        folded
+    }
+}
+
+fn prepare(preparer: &Preparer, from: &Receiver<Numbered<LogFrame>>, to: &Sender<Numbered<PreparedFrame>>) {
+    for Numbered { number, item } in from {
+        if to.send(Numbered { number, item: preparer.prepare(item) }).is_err() {
+            return;
+        }
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .with_context(|| format!("cannot start the thread `{name}`"))
+}
+

@@ -1,0 +1,418 @@
+//! A running instance: everything between the command line and the pipeline. `run` and `demo` are this.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use panoptes_catalog::{OpenMode, SourcePosition};
+use panoptes_config::{Config, FileWatch};
+use panoptes_correlate::DeduplicatorOptions;
+use panoptes_detect::DetectorOptions;
+use panoptes_engine::{Fold, FoldOptions, Preparer};
+use panoptes_intake::inputs::{
+    FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, HttpConfig, HttpInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
+    SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+};
+use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
+use panoptes_model::FindingOrigin;
+use panoptes_normalize::{Normalizer, Options as NormalizeOptions};
+use panoptes_store::Store;
+use panoptes_store::lock::DataLock;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::{self, Health};
+use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
+use crate::{surroundings, time};
+
+/// Threads of the inputs' runtime: they only move bytes.
+const INTAKE_THREADS_MAX: usize = 4;
+
+/// What only this run wants.
+pub(crate) struct ServerOptions {
+    /// More rule files and folders.
+    pub(crate) rules: Vec<PathBuf>,
+    pub(crate) on_alerts: OnAlerts,
+    pub(crate) stdin: bool,
+    pub(crate) fold: FoldOptions,
+}
+
+/// The river without its springs: everything from the queue on.
+struct Core {
+    pipeline: Pipeline,
+    vitals: Arc<Vitals>,
+    positions: Vec<SourcePosition>,
+    rules: usize,
+}
+
+impl Core {
+    /// Opens the data folder and starts the threads. When this returns, what an earlier run left is folded.
+    fn start(
+        config: &Config,
+        rules: &[PathBuf],
+        fold: FoldOptions,
+        on_alerts: OnAlerts,
+        before: impl FnOnce() -> anyhow::Result<Submissions>,
+    ) -> anyhow::Result<Self> {
+        surroundings::make_data_dir(&config.data_dir)?;
+        // The lock first: nothing may be touched beside a running instance.
+        let lock = DataLock::acquire(&config.data_dir)?;
+        let rules = Arc::new(surroundings::rules(config, rules, true)?);
+        // Ports before evidence: a used one must end the start while nothing has begun.
+        let submissions = before()?;
+        let key = surroundings::key(config)?;
+        let count = rules.len();
+        let preparer = Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?;
+        let catalog = surroundings::catalog(config, &key, OpenMode::Create)?;
+        let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
+            .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;
+        let fold = restore_fold(&store, rules, fold)?;
+        let positions = catalog.positions().context("cannot read the catalogue")?;
+        let vitals = Arc::new(Vitals::default());
+        let pipeline = Pipeline::start(Parts {
+            store,
+            catalog,
+            preparer,
+            fold,
+            log,
+            submissions,
+            on_alerts,
+            clock: time::now,
+            preparers: surroundings::workers(config),
+            vitals: Arc::clone(&vitals),
+        })?;
+        Ok(Self { pipeline, vitals, positions, rules: count })
+    }
+}
+
+fn queue(config: &Config) -> (Sink, Submissions) {
+    Sink::channel(SinkLimits { bytes_max: config.limits.queue_bytes_max as usize, ..SinkLimits::default() })
+}
+
+/// An instance that takes in files and ends.
+pub(crate) struct Importer {
+    core: Core,
+    sink: Sink,
+    counters: Counters,
+}
+
+impl Importer {
+    pub(crate) fn start(config: &Config, fold: FoldOptions, on_alerts: OnAlerts) -> anyhow::Result<Self> {
+        let (sink, submissions) = queue(config);
+        let core = Core::start(config, &[], fold, on_alerts, || Ok(submissions))?;
+        Ok(Self { core, sink, counters: Counters::new() })
+    }
+
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Waits until everything that was committed is detected on and in the catalogue.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        let Self { core, sink, .. } = self;
+        drop(sink);
+        core.pipeline.join()
+    }
+}
+
+/// A started instance. Dropping it without [`stop`](Self::stop) is a crash.
+pub(crate) struct Server {
+    runtime: tokio::runtime::Runtime,
+    inputs: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+    pipeline: Pipeline,
+    vitals: Arc<Vitals>,
+    shutdown_max: Duration,
+    /// Where it listens, as it turned out (port 0 becomes a real one).
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) tcp: Option<SocketAddr>,
+    pub(crate) syslog_udp: Option<SocketAddr>,
+    pub(crate) syslog_tcp: Option<SocketAddr>,
+    pub(crate) rules: usize,
+}
+
+impl Server {
+    pub(crate) fn start(config: &Config, options: ServerOptions) -> anyhow::Result<Self> {
+        let ServerOptions { rules, on_alerts, stdin, fold } = options;
+        let prometheus = install_metrics()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(surroundings::workers(config).min(INTAKE_THREADS_MAX))
+            .thread_name("intake")
+            .enable_all()
+            .build()
+            .context("cannot start the runtime of the inputs")?;
+        let (sink, submissions) = queue(config);
+        let shutdown = CancellationToken::new();
+        let counters = Counters::new();
+        let context = Context { sink, counters, clock: Arc::new(time::now), shutdown: shutdown.clone() };
+        let mut bound = None;
+        let core = Core::start(config, &rules, fold, on_alerts, || {
+            bound = Some(runtime.block_on(Inputs::bind(config))?);
+            Ok(submissions)
+        })?;
+        let Core { pipeline, vitals, positions, rules } = core;
+        let inputs = bound.context("the inputs were not bound")?;
+        let mut server = Self {
+            inputs: JoinSet::new(),
+            shutdown,
+            pipeline,
+            shutdown_max: config.limits.shutdown_max,
+            http: inputs.http.as_ref().and_then(|it| it.1.local_addr().ok()),
+            tcp: inputs.tcp.as_ref().map(TcpInput::local_addr),
+            syslog_udp: inputs.syslog_udp.as_ref().map(SyslogUdpInput::local_addr),
+            syslog_tcp: inputs.syslog_tcp.as_ref().map(SyslogTcpInput::local_addr),
+            rules,
+            vitals: Arc::clone(&vitals),
+            runtime,
+        };
+        server.start_inputs(inputs, config, &context, positions, Health { vitals, prometheus }, stdin)?;
+        Ok(server)
+    }
+
+    fn start_inputs(
+        &mut self,
+        inputs: Inputs,
+        config: &Config,
+        context: &Context,
+        positions: Vec<SourcePosition>,
+        health: Health,
+        stdin: bool,
+    ) -> anyhow::Result<()> {
+        let _inside = self.runtime.enter();
+        let Inputs { http, tcp, syslog_udp, syslog_tcp } = inputs;
+        if let Some((http_config, listener)) = http {
+            let (input, stopped) = (HttpInput::new(http_config, context.clone()), context.shutdown.clone());
+            let router = input.router().merge(health::router(health));
+            self.inputs.spawn(async move {
+                let service = router.into_make_service_with_connect_info::<SocketAddr>();
+                axum::serve(listener, service)
+                    .with_graceful_shutdown(async move { stopped.cancelled().await })
+                    .await
+                    .context("the HTTP input failed")?;
+                input.drained().await;
+                Ok(())
+            });
+        }
+        if let Some(input) = tcp {
+            let context = context.clone();
+            self.inputs.spawn(async move {
+                input.run(context).await;
+                Ok(())
+            });
+        }
+        if let Some(input) = syslog_udp {
+            let context = context.clone();
+            self.inputs.spawn(async move {
+                input.run(context).await;
+                Ok(())
+            });
+        }
+        if let Some(input) = syslog_tcp {
+            let context = context.clone();
+            self.inputs.spawn(async move {
+                input.run(context).await;
+                Ok(())
+            });
+        }
+        let known = checkpoints(positions);
+        for watched in &config.files {
+            let input = FileInput::new(file_config(watched), known.clone())?;
+            let context = context.clone();
+            self.inputs.spawn(async move {
+                input.run(context).await;
+                Ok(())
+            });
+        }
+        if stdin {
+            let input = StdinInput::new(StdinConfig::default(), tokio::io::stdin());
+            let context = context.clone();
+            self.inputs.spawn(async move { Ok(input.run(context).await?) });
+        }
+        Ok(())
+    }
+
+    /// Waits until `until` is over, or an input fails.
+    pub(crate) fn wait(&mut self, until: impl Future<Output = ()>) {
+        let (runtime, inputs) = (&self.runtime, &mut self.inputs);
+        runtime.block_on(async {
+            tokio::pin!(until);
+            loop {
+                tokio::select! {
+                    () = &mut until => return,
+                    Some(ended) = inputs.join_next() => match ended {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::error!("{error:#}"),
+                        Err(error) => tracing::error!("an input ended unexpectedly: {error}"),
+                    },
+                }
+            }
+        });
+    }
+
+    /// Stops along the river: inputs drain, the queue closes, every stage ends, the state is written down.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        let Self { runtime, mut inputs, shutdown, pipeline, vitals, shutdown_max, .. } = self;
+        vitals.stopping.store(true, Ordering::Release);
+        shutdown.cancel();
+        let drained = runtime.block_on(async {
+            tokio::time::timeout(shutdown_max, async { while inputs.join_next().await.is_some() {} }).await.is_ok()
+        });
+        if !drained {
+            tracing::warn!("some inputs did not drain within {} s; what was acknowledged is safe", shutdown_max.as_secs());
+        }
+        // Ends tasks that still hold a sink, so that the queue closes.
+        drop(inputs);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        pipeline.join()
+    }
+}
+
+/// Sockets that are bound, not yet served.
+struct Inputs {
+    http: Option<(HttpConfig, TcpListener)>,
+    tcp: Option<TcpInput>,
+    syslog_udp: Option<SyslogUdpInput>,
+    syslog_tcp: Option<SyslogTcpInput>,
+}
+
+impl Inputs {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let mut inputs = Self { http: None, tcp: None, syslog_udp: None, syslog_tcp: None };
+        if let Some(http) = &config.http {
+            let listener = TcpListener::bind(http.listen).await.with_context(|| {
+                format!(
+                    "cannot listen for HTTP on {}; stop what uses the port, or choose another with --http ADDR \
+                     (`--http none` turns it off)",
+                    http.listen
+                )
+            })?;
+            let input = HttpConfig {
+                format: http.format.clone(),
+                time_zone: http.time_zone.clone(),
+                body_bytes_max: http.body_bytes_max as usize,
+                body_decoded_bytes_max: http.body_decoded_bytes_max as usize,
+                ..HttpConfig::default()
+            };
+            inputs.http = Some((input, listener));
+        }
+        if let Some(tcp) = &config.tcp {
+            let mut input = TcpConfig { address: tcp.listen, ..TcpConfig::default() };
+            input.format.clone_from(&tcp.format);
+            input.time_zone.clone_from(&tcp.time_zone);
+            input.connections_max = tcp.connections_max;
+            if let Some(idle) = tcp.idle_max {
+                input.idle_timeout = idle;
+            }
+            inputs.tcp = Some(TcpInput::bind(input).await?);
+        }
+        if let Some(syslog) = &config.syslog {
+            if let Some(address) = syslog.udp {
+                let mut input = SyslogUdpConfig { address, ..SyslogUdpConfig::default() };
+                input.format.clone_from(&syslog.format);
+                input.time_zone.clone_from(&syslog.time_zone);
+                inputs.syslog_udp = Some(SyslogUdpInput::bind(input).await?);
+            }
+            if let Some(address) = syslog.tcp {
+                let mut input = SyslogTcpConfig { address, ..SyslogTcpConfig::default() };
+                input.format.clone_from(&syslog.format);
+                input.time_zone.clone_from(&syslog.time_zone);
+                input.connections_max = syslog.connections_max;
+                if let Some(idle) = syslog.idle_max {
+                    input.idle_timeout = idle;
+                }
+                inputs.syslog_tcp = Some(SyslogTcpInput::bind(input).await?);
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+/// The state of the last run, as far as it can be read. Without it the log is folded again from its start.
+pub(crate) fn restore_fold(
+    store: &Store,
+    rules: Arc<panoptes_detect::RuleSet>,
+    options: FoldOptions,
+) -> anyhow::Result<Fold> {
+    let mut fold = Fold::new(rules, options);
+    if let Some(bytes) = store.read_checkpoint().context("cannot read the checkpoint of the detection state")?
+        && let Err(error) = fold.restore(&bytes)
+    {
+        tracing::warn!("{error}: windows and cool-downs start empty");
+    }
+    Ok(fold)
+}
+
+/// What the configuration says to detection.
+pub(crate) fn fold_options(config: &Config, origin: FindingOrigin) -> FoldOptions {
+    let mut detector = DetectorOptions::default();
+    if let Some(options) = &config.never_seen {
+        detector.never_seen.learn_events = options.learn_events;
+        detector.never_seen.learn_seconds = u32::try_from(options.learn_time.as_secs()).unwrap_or(u32::MAX);
+    }
+    let deduplicator =
+        DeduplicatorOptions { cooldown_seconds: config.alerts.cooldown_seconds, ..DeduplicatorOptions::default() };
+    FoldOptions { detector, deduplicator, origin }
+}
+
+fn file_config(watched: &FileWatch) -> FileConfig {
+    FileConfig {
+        paths: watched.paths.clone(),
+        start_at: match watched.start {
+            panoptes_config::StartAt::End => StartAt::End,
+            panoptes_config::StartAt::Beginning => StartAt::Beginning,
+        },
+        source: watched.source.clone(),
+        format: watched.format.clone(),
+        time_zone: watched.time_zone.clone(),
+        ..FileConfig::default()
+    }
+}
+
+/// Where files were read to, as the catalogue knows it.
+fn checkpoints(positions: Vec<SourcePosition>) -> FileCheckpoints {
+    let files: Vec<FileCheckpoint> = positions
+        .into_iter()
+        .filter_map(|it| {
+            let (path, _) = it.source.rsplit_once('#')?;
+            let identity = it.identity.parse().ok()?;
+            Some(FileCheckpoint { path: path.to_owned(), identity, offset: it.position })
+        })
+        .collect();
+    FileCheckpoints::from(files)
+}
+
+/// What a position is of: a path may name one file now and another after a rotation, and both may be under way.
+pub(crate) fn position_key(path: &str, identity: &str) -> String {
+    let file = identity.parse::<FileIdentity>().map(|it| format!("{}:{}", it.device, it.inode)).unwrap_or_default();
+    format!("{path}#{file}")
+}
+
+/// One recorder per process.
+fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new().install_recorder().context("cannot set up metrics")
+}
+
+/// Ctrl-C or SIGTERM.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a command finds around it: configuration, key, rules, data folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use panoptes_catalog::OpenMode;
+use panoptes_catalog::blocking::Catalog;
+use panoptes_config::{Config, Environment, Override};
+use panoptes_detect::{CompileOptions, RuleSet};
+use panoptes_normalize::{Options as NormalizeOptions, Zone};
+use panoptes_store::StoreOptions;
+use panoptes_store::log::LogOptions;
+use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
+
+use crate::cli::Global;
+use crate::rules as rule_files;
+
+/// The configuration: defaults, file, environment, command line.
+pub(crate) fn config(global: &Global, mut overrides: Vec<Override>) -> anyhow::Result<Config> {
+    let mut named = |key, flag, path: &Option<PathBuf>| {
+        if let Some(path) = path {
+            overrides.push(Override { key, value: path.display().to_string(), flag });
+        }
+    };
+    named("data_dir", "--data", &global.data);
+    named("key_file", "--key-file", &global.key_file);
+    let formats: Vec<&str> = panoptes_normalize::formats::ALL.iter().map(|it| it.name).collect();
+    Ok(Config::load(global.config.as_deref(), &Environment::of_process(), overrides, &formats)?)
+}
+
+/// The rules in force: shipped, configured, and those under `more`.
+pub(crate) fn rules(config: &Config, more: &[PathBuf], shipped: bool) -> anyhow::Result<RuleSet> {
+    let mut files = if shipped && config.rules.shipped { rule_files::shipped() } else { Vec::new() };
+    files.extend(rule_files::read(&config.rules.paths)?);
+    files.extend(rule_files::read(more)?);
+    let mut disabled = config.rules.disabled.clone();
+    if config.never_seen.is_none() {
+        disabled.insert(panoptes_detect::NEVER_SEEN_RULE_ID.to_owned());
+    }
+    let options = CompileOptions { disabled, min_level: config.rules.min_level };
+    Ok(rule_files::compile(files, &options))
+}
+
+/// The key, made if there is none and `data_dir` is empty: a new key for old evidence would only hide that the old
+/// one is missing.
+pub(crate) fn key(config: &Config) -> anyhow::Result<KeyEncryptionKey> {
+    let missing = !config.key_file.try_exists().unwrap_or(false);
+    if missing && holds_evidence(&config.data_dir) {
+        anyhow::bail!(
+            "the key file {} is missing, but {} holds evidence that was sealed with it: put the key back (or name its \
+             place with --key-file), or start over with another --data folder",
+            config.key_file.display(),
+            config.data_dir.display()
+        );
+    }
+    let (key, created) = KeyEncryptionKey::create_or_load(&config.key_file)
+        .with_context(|| format!("cannot use the key file {}", config.key_file.display()))?;
+    if created == Created::New {
+        tracing::warn!(
+            "made a new key at {}: keep a copy in a safe place; without it the evidence in {} cannot be read by anybody",
+            config.key_file.display(),
+            config.data_dir.display()
+        );
+    }
+    if let Some(warning) = KeyWarning::check(&config.key_file) {
+        tracing::warn!("{warning}");
+    }
+    Ok(key)
+}
+
+/// The key for a command that only reads.
+pub(crate) fn existing_key(config: &Config) -> anyhow::Result<KeyEncryptionKey> {
+    if !holds_evidence(&config.data_dir) {
+        anyhow::bail!(
+            "there is no evidence in {} yet: start `panoptes run` or `panoptes import`, or name another folder with --data",
+            config.data_dir.display()
+        );
+    }
+    KeyEncryptionKey::load(&config.key_file)
+        .with_context(|| format!("cannot read the key {}", config.key_file.display()))
+}
+
+fn holds_evidence(data_dir: &Path) -> bool {
+    catalog_path(data_dir).try_exists().unwrap_or(false)
+}
+
+fn catalog_path(data_dir: &Path) -> PathBuf {
+    data_dir.join(panoptes_catalog::Catalog::FILE_NAME)
+}
+
+/// The catalogue of the data folder.
+pub(crate) fn catalog(config: &Config, key: &KeyEncryptionKey, mode: OpenMode) -> anyhow::Result<Catalog> {
+    let path = catalog_path(&config.data_dir);
+    Catalog::open(&path, key, mode)
+        .with_context(|| format!("cannot open the catalogue {}", path.display()))
+}
+
+/// Makes the data folder, readable by its owner only.
+pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(|| {
+        format!("cannot make the data folder {}; name one that you may write to with --data", data_dir.display())
+    })
+}
+
+/// Cores to work with.
+pub(crate) fn workers(config: &Config) -> usize {
+    config
+        .limits
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get))
+}
+
+/// What the configuration says to the store.
+pub(crate) fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        segment_bytes: config.store.segment_bytes_max as usize,
+        segment_age: config.store.segment_age_max,
+        hot_bytes_max: config.store.hot_bytes_max as usize,
+        log: LogOptions { file_bytes_max: config.store.log_file_bytes_max, ..LogOptions::default() },
+    }
+}
+
+/// What the normaliser assumes where a source says nothing.
+pub(crate) fn normalize_options(time_zone: Option<&str>) -> anyhow::Result<NormalizeOptions> {
+    let time_zone = match time_zone {
+        Some(name) => Zone::named(name).with_context(|| format!("cannot use the time zone `{name}`"))?,
+        None => Zone::default(),
+    };
+    Ok(NormalizeOptions { time_zone })
+}
+
+/// Refuses a format that does not exist.
+pub(crate) fn check_format(name: Option<&str>) -> anyhow::Result<()> {
+    match name {
+        Some(name) if panoptes_normalize::formats::named(name).is_none() => {
+            let known: Vec<_> = panoptes_normalize::formats::ALL.iter().map(|it| it.name).collect();
+            anyhow::bail!("no format is named `{name}`; there are {}", known.join(", "))
+        }
+        _ => Ok(()),
+    }
+}
