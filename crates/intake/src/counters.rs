@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics::Counter;
 
-use crate::limits::SOURCES_MAX;
+use crate::limits::{SOURCE_BYTES_MAX, SOURCES_MAX};
 use crate::sink::SinkError;
 
 /// Why a record was refused: its own fault or its sender's, and the sender was told where the protocol can.
@@ -107,6 +107,8 @@ impl Counters {
     /// The page of one source of one input; of the page `other` once there are [`SOURCES_MAX`]. Keep it: finding it
     /// takes a lock.
     pub fn source(&self, input: &'static str, source: &str) -> Arc<SourceCounts> {
+        // Paths can be long; a label need only tell them apart.
+        let source = source.get(..source.floor_char_boundary(SOURCE_BYTES_MAX)).unwrap_or(source);
         let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = pages.get(&(input, source.to_owned())) {
             return Arc::clone(known);
@@ -279,6 +281,13 @@ mod tests {
         assert_eq!(totals.len(), SOURCES_MAX + 2, "one `other` for each of the two inputs");
         let read = |input, source| totals.iter().find(|it| it.input == input && it.source == source).unwrap().received;
         assert_eq!((read("http", "other"), read("tcp", "other"), read("http", "s0")), (10, 1, 2));
+    }
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        let counters = Counters::new();
+        counters.source("file", &"ä".repeat(SOURCE_BYTES_MAX)).received(1);
+        assert_eq!(counters.totals().remove(0).source, "ä".repeat(SOURCE_BYTES_MAX / 2));
     }
 
     #[test]

@@ -82,7 +82,36 @@ pub(crate) fn cut_lines(out: &mut Collector<'_>, text: &[u8]) -> Result<(), Stop
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::collector::tests::collector;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_records_and_rejections(bytes in proptest::collection::vec(prop_oneof![
+            Just(b'\n'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b','), any::<u8>()
+        ], 0..300), json: bool) {
+            let mut out = collector();
+            match sniff(&bytes, json) {
+                Shape::Lines => {
+                    cut_lines(&mut out, &bytes).unwrap();
+                    let lines = without_mark(&bytes).split(|it| *it == b'\n');
+                    let expected = lines.filter(|it| !it.trim_ascii().is_empty()).count();
+                    prop_assert_eq!(out.finish().records, expected as u64);
+                }
+                Shape::Array => cut_array(&mut out, &bytes).unwrap(),
+                Shape::Sequence => {
+                    cut_sequence(&mut out, &bytes).unwrap();
+                    prop_assert!(out.finish().records > 0);
+                }
+                Shape::Csv => prop_assert!(false, "only a sender can say so"),
+            }
+            // A table may be refused, but not panic.
+            let mut out = collector();
+            drop(cut_csv(&mut out, &bytes));
+        }
+    }
 
     #[test]
     fn the_shape_follows_the_content() {

@@ -94,7 +94,10 @@ impl FileInput {
 
     /// Returns after a shutdown or when the pipeline has stopped. What was read and not made durable is read again at
     /// the next start, so it is in no count.
-    pub async fn run(self, context: Context) {
+    ///
+    /// If all that was read is durable, the positions come back: with those of files that had nothing to say, so that
+    /// the next start does not take them for new.
+    pub async fn run(self, context: Context) -> Option<FileCheckpoints> {
         let mut tailer = self.tailer;
         let mut watch = Watch::start();
         while !context.shutdown.is_cancelled() {
@@ -111,12 +114,12 @@ impl FileInput {
             });
             let Ok((back, step, folders)) = polled.await else {
                 tracing::error!("the tail of files ended early: see the message before this one");
-                return;
+                return None;
             };
             tailer = back;
             watch.follow(folders);
             if !step.batch.is_empty() && !commit(&context, step.batch, step.cut).await {
-                return;
+                return None;
             }
             if step.more {
                 continue;
@@ -127,6 +130,7 @@ impl FileInput {
                 () = tokio::time::sleep(FILE_POLL) => {}
             }
         }
+        Some(tailer.into_positions())
     }
 }
 

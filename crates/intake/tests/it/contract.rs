@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use panoptes_intake::Context;
 use panoptes_intake::inputs::{
     ALL, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig, StartAt, StdinConfig,
     StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
 };
-use panoptes_intake::Context;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 
@@ -82,7 +82,10 @@ async fn feed(name: &str, context: Context) {
             let router = input.router();
             let running = tokio::spawn(async move { axum::serve(listener, router).await });
             let body = lines();
-            let head = format!("POST /logs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "POST /logs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
             let mut reply = String::new();
             soon(stream.read_to_string(&mut reply)).await.unwrap();

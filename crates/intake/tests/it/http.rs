@@ -36,7 +36,8 @@ struct Reply {
 
 async fn request(address: SocketAddr, path: &str, headers: &[&str], body: &[u8]) -> Reply {
     let mut stream = connect(address).await;
-    let mut head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         head.push_str(header);
         head.push_str("\r\n");
@@ -101,10 +102,11 @@ async fn each_kind_of_body_becomes_its_records() {
         (&["Content-Type: text/csv"], "a,b\n1,x\n", &[r#"{"a":"1","b":"x"}"#]),
         // What `curl -d` says and does: a type that is not meant, and no line feeds.
         (&["Content-Type: application/x-www-form-urlencoded"], r#"{"a":1}{"a":2}"#, &[r#"{"a":1}"#, r#"{"a":2}"#]),
-        (&[], "Jan 15 10:30:00 web1 sshd[1]: one\nJan 15 10:30:01 web1 sshd[1]: two", &[
-            "Jan 15 10:30:00 web1 sshd[1]: one",
-            "Jan 15 10:30:01 web1 sshd[1]: two",
-        ]),
+        (
+            &[],
+            "Jan 15 10:30:00 web1 sshd[1]: one\nJan 15 10:30:01 web1 sshd[1]: two",
+            &["Jan 15 10:30:00 web1 sshd[1]: one", "Jan 15 10:30:01 web1 sshd[1]: two"],
+        ),
         (&["Content-Type: application/octet-stream"], "{\"a\":1}\n{broken\n", &[r#"{"a":1}"#, "{broken"]),
     ];
     let mut sum = 0;
@@ -127,7 +129,8 @@ async fn compressed_bodies_are_understood() {
     let (address, _) = serve(&context, HttpConfig::default()).await;
     let plain = b"{\"a\":1}\n{\"a\":2}\n";
     let two_members = [gzip(b"{\"a\":1}\n"), gzip(b"{\"a\":2}\n")].concat();
-    for (name, body) in [("gzip", gzip(plain)), ("gzip", two_members), ("zstd", zstd(plain)), ("deflate", zlib(plain))] {
+    for (name, body) in [("gzip", gzip(plain)), ("gzip", two_members), ("zstd", zstd(plain)), ("deflate", zlib(plain))]
+    {
         let header = format!("Content-Encoding: {name}");
         let (reply, records) = post(address, &mut pipeline, &[&header], &body).await;
         assert_eq!((reply.status, records.len()), (200, 2), "{name}");
@@ -216,7 +219,8 @@ async fn rejected_records_are_told_with_place_and_reason() {
     assert_eq!((reply.status, texts(&records)), (200, vec!["good", "good", "last"]));
     assert_eq!((&reply.json["accepted"], &reply.json["rejected_total"]), (&3.into(), &2.into()));
     let rejected = reply.json["rejected"].as_array().unwrap();
-    let places: Vec<_> = rejected.iter().map(|it| (it["record"].clone(), it["line"].clone(), it["offset"].clone())).collect();
+    let places: Vec<_> =
+        rejected.iter().map(|it| (it["record"].clone(), it["line"].clone(), it["offset"].clone())).collect();
     assert_eq!(places, [(2.into(), 2.into(), 5.into()), (4.into(), 4.into(), 15.into())]);
     assert!(rejected[0]["reason"].as_str().unwrap().contains("not text"));
     let mut reasons = balanced(&context.counters).rejected;

@@ -92,8 +92,7 @@ pub(crate) fn start() -> (Context, Pipeline) {
 
 pub(crate) fn start_with(limits: SinkLimits) -> (Context, Pipeline) {
     let (sink, submissions) = Sink::channel(limits);
-    let context =
-        Context { sink, counters: Counters::new(), clock: clock(), shutdown: CancellationToken::new() };
+    let context = Context { sink, counters: Counters::new(), clock: clock(), shutdown: CancellationToken::new() };
     (context, Pipeline { submissions, frames: 0 })
 }
 

@@ -83,7 +83,9 @@ async fn a_datagram_is_a_message_without_its_trailer() {
     let (context, mut pipeline) = start();
     let (address, running) = listen_udp(&context).await;
     let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for datagram in [b"<34>1 one\n".as_slice(), b"<34>two\nlines\r\n\0", b"\n", b"", &[0xff, 0xfe, b'x'], &[b'y'; 60_000]] {
+    for datagram in
+        [b"<34>1 one\n".as_slice(), b"<34>two\nlines\r\n\0", b"\n", b"", &[0xff, 0xfe, b'x'], &[b'y'; 60_000]]
+    {
         sender.send_to(datagram, address).await.unwrap();
     }
     let records = pipeline.records(4).await;

@@ -120,10 +120,10 @@ impl FileTailer {
         self.scanned_at = None;
     }
 
-    /// How far each file was read. Only batches that are durable say how far it *is* done:
-    /// [`FileCheckpoints::observe`].
-    pub fn positions(&self) -> &FileCheckpoints {
-        &self.known
+    /// How far each file was read. The next start may use it only if all that was read is durable; else what it may
+    /// use comes from the batches that are ([`FileCheckpoints::observe`]).
+    pub fn into_positions(self) -> FileCheckpoints {
+        self.known
     }
 
     /// What cannot be read at present, each with why and what to do.
@@ -470,5 +470,17 @@ fn unreadable(error: &io::Error) -> String {
             "permission denied: add the user that runs panoptes to the file's group (often `adm`)".to_owned()
         }
         _ => format!("{error}: it is tried again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cure_is_told_for_what_has_one() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(unreadable(&denied).contains("group"));
+        assert!(unreadable(&io::Error::other("device gone")).contains("device gone"));
     }
 }
