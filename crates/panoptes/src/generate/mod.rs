@@ -47,6 +47,10 @@ const POOL_LINES: usize = 10_000;
 /// And for each of the others.
 const POOL_LINES_OTHER: usize = 2_000;
 
+/// Each rare line comes once within this time, or as soon as there are enough others: a healthy system's failures are
+/// then known to a detector that learns at first.
+const FIRST_RARE_MAX: Duration = Duration::from_secs(6);
+
 /// How much of each kind of log there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mix {
@@ -259,7 +263,7 @@ fn played(started_at: Timestamp, now: Timestamp, lines: u64) -> Duration {
 
 impl RarePlaying {
     fn new(rare: Rare, start: Timestamp, rng: &mut Rng) -> Self {
-        let due_at = start.saturating_add_nanos(rng.i64(0..=nanos(rare.every)));
+        let due_at = start.saturating_add_nanos(rng.i64(0..=nanos(rare.every.min(FIRST_RARE_MAX))));
         Self { due_at, due_lines: u64::from(rare.lines_min), count: 0, rare }
     }
 

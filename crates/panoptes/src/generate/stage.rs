@@ -56,8 +56,8 @@ impl Staged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedAlert {
     pub(crate) title: &'static str,
-    pub(crate) field: &'static str,
-    pub(crate) value: String,
+    /// Field and value; `None` where the log names nobody.
+    pub(crate) entity: Option<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -159,7 +159,10 @@ impl Stage {
                 started_at: now,
                 attacker: role.attacker,
                 expected: expected
-                    .map(|it| ExpectedAlert { title: it.title, field: it.field, value: role.name(it.who) })
+                    .map(|it| ExpectedAlert {
+                        title: it.title,
+                        entity: it.about.map(|(field, who)| (field, role.name(who))),
+                    })
                     .collect(),
                 lines_total: script.at.len(),
                 lines_written: 0,

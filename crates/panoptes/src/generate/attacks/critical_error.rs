@@ -6,7 +6,7 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "critical_error",
     title: "critical application error",
-    expected: &[Expected { title: "Critical log message", about: None }],
+    expected: &[Expected { title: "Critical log message", about: Some(("host.name", Who::Host)) }],
     kind: "json",
     write: |script, role| {
         let host = role.host;

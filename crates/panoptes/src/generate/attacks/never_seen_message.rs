@@ -28,7 +28,10 @@ const DONE: [&str; 8] = [
 pub(super) static ATTACK: Attack = Attack {
     name: "never_seen_message",
     title: "never-seen message",
-    expected: &[Expected { title: "Never-seen message", field: "host.name", who: Who::Host }],
+    expected: &[Expected {
+        title: "Message of a kind never seen from this source",
+        about: Some(("service.name", Who::Word("integrityd"))),
+    }],
     kind: "system",
     write: |script, role| {
         let (what, done) = (WHAT[role.number % WHAT.len()], DONE[role.number / WHAT.len() % DONE.len()]);

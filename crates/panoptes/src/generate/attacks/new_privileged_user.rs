@@ -8,7 +8,7 @@ const PRIORITY: u8 = 86;
 pub(super) static ATTACK: Attack = Attack {
     name: "new_privileged_user",
     title: "new privileged user",
-    expected: &[Expected { title: "New member of a privileged group", about: None }],
+    expected: &[Expected { title: "New member of a privileged group", about: Some(("host.name", Who::Host)) }],
     kind: "sudo",
     write: |script, role| {
         let (host, pid, uid) = (role.host, role.pid(), 1_100 + role.number % 900);

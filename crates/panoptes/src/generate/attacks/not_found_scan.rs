@@ -5,12 +5,12 @@ use super::{Attack, Expected, Who};
 
 const FOLDERS: [&str; 10] =
     ["admin", "backup", "old", "test", "dev", "staging", "private", "portal", "manager", "console"];
-const FILES: [&str; 6] = ["index.php", "login.jsp", "setup.aspx", "readme.txt", "dump.zip", "status"];
+const FILES: [&str; 6] = ["index.php", "login.jsp", "setup.aspx", "readme.txt", "news.html", "status"];
 
 pub(super) static ATTACK: Attack = Attack {
     name: "not_found_scan",
     title: "scan for hidden pages",
-    expected: &[Expected { title: "Search for hidden pages", field: "source.ip", who: Who::Attacker }],
+    expected: &[Expected { title: "Search for hidden pages", about: Some(("source.ip", Who::Attacker)) }],
     kind: "nginx",
     write: |script, role| {
         let access = Access {

@@ -6,7 +6,7 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "password_spraying",
     title: "password spraying",
-    expected: &[Expected { title: "SSH password spraying", field: "source.ip", who: Who::Attacker }],
+    expected: &[Expected { title: "SSH password spraying", about: Some(("source.ip", Who::Attacker)) }],
     kind: "sshd",
     write: |script, role| {
         for person in &role.cast.people {

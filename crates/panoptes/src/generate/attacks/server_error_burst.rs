@@ -6,6 +6,7 @@ use super::{Attack, Expected};
 pub(super) static ATTACK: Attack = Attack {
     name: "server_error_burst",
     title: "burst of server errors",
+    // Access logs name no host.
     expected: &[Expected { title: "Many failed requests of one server", about: None }],
     kind: "nginx",
     write: |script, role| {

@@ -6,7 +6,10 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "success_after_failures",
     title: "login after many failures",
-    expected: &[Expected { title: "SSH login succeeded after many failures", field: "source.ip", who: Who::Attacker }],
+    expected: &[Expected {
+        title: "SSH login succeeded after many failures",
+        about: Some(("source.ip", Who::Attacker)),
+    }],
     kind: "sshd",
     write: |script, role| {
         let (host, from, person) = (role.host, role.attacker, role.person);

@@ -6,7 +6,7 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "sudo_failures",
     title: "sudo failures",
-    expected: &[Expected { title: "sudo password wrong again and again", field: "user.name", who: Who::Person }],
+    expected: &[Expected { title: "sudo password wrong again and again", about: Some(("user.name", Who::Person)) }],
     kind: "sudo",
     write: |script, role| {
         let (host, person) = (role.host, role.person);

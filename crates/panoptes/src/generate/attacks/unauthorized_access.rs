@@ -6,7 +6,7 @@ use super::{Attack, Expected, Who};
 pub(super) static ATTACK: Attack = Attack {
     name: "unauthorized_access",
     title: "unauthorized access",
-    expected: &[Expected { title: "Message speaks of an attack", field: "source.ip", who: Who::Attacker }],
+    expected: &[Expected { title: "Message speaks of an attack", about: Some(("source.ip", Who::Attacker)) }],
     kind: "json",
     write: |script, role| {
         let (host, from) = (role.host, role.attacker);

@@ -28,10 +28,10 @@ pub(super) static ATTACK: Attack = Attack {
     name: "web_attack",
     title: "web attack",
     expected: &[
-        Expected { title: "SQL injection attempt", field: "source.ip", who: Who::Attacker },
-        Expected { title: "Cross-site scripting attempt", field: "source.ip", who: Who::Attacker },
-        Expected { title: "Path traversal attempt", field: "source.ip", who: Who::Attacker },
-        Expected { title: "Command injection attempt", field: "source.ip", who: Who::Attacker },
+        Expected { title: "SQL injection attempt", about: Some(("source.ip", Who::Attacker)) },
+        Expected { title: "Cross-site scripting attempt", about: Some(("source.ip", Who::Attacker)) },
+        Expected { title: "Path traversal attempt", about: Some(("source.ip", Who::Attacker)) },
+        Expected { title: "Command injection attempt", about: Some(("source.ip", Who::Attacker)) },
     ],
     kind: "nginx",
     write: |script, role| {

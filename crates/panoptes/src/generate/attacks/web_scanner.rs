@@ -23,8 +23,8 @@ pub(super) static ATTACK: Attack = Attack {
     name: "web_scanner",
     title: "web scanner",
     expected: &[
-        Expected { title: "Attack tool in the user agent", field: "source.ip", who: Who::Attacker },
-        Expected { title: "Request for a file that nobody should ask for", field: "source.ip", who: Who::Attacker },
+        Expected { title: "Attack tool in the user agent", about: Some(("source.ip", Who::Attacker)) },
+        Expected { title: "Request for a file that nobody should ask for", about: Some(("source.ip", Who::Attacker)) },
     ],
     kind: "nginx",
     write: |script, role| {

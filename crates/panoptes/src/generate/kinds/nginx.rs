@@ -166,9 +166,9 @@ fn visit(cast: &Cast, rng: &mut Rng, pool: &mut Pool) {
     let page =
         format!("https://shop.example.com/{category}/{}-{}", pick(rng, &WORDS).replace('+', "-"), rng.u32(100..999));
     access.referrer = match rng.u8(0..10) {
-        0..=1 => "-",
-        2 => "https://www.google.com/",
-        3..=5 => "https://shop.example.com/",
+        0 => "-",
+        1 => "https://www.google.com/",
+        2..=4 => "https://shop.example.com/",
         _ => &page,
     };
     if agent.starts_with("kube-probe") {
