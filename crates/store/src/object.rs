@@ -2,9 +2,9 @@
 //!
 //! Opened chunks are kept in a cache of at most [`CHUNK_CACHE_BYTES_MAX`]; footers and indexes are read again and
 //! again. Reading is done where it is awaited: queries belong on a runtime of their own. What cannot be read is an
-//! error *and* noted ([`SegmentStore::damage`]), because the error passes through layers that know nothing of it.
+//! error *and* noted ([`SegmentStore::damage_since`]), because the error passes through layers that make text of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -30,8 +30,8 @@ use crate::segment::FOLDER;
 pub const CHUNK_CACHE_BYTES_MAX: usize = 32 << 20;
 /// How many segments are kept open; beyond it one that is not in use is closed.
 const OPEN_FILES_MAX: usize = 128;
-/// How many damaged places are noted; more of them would tell nothing new.
-const DAMAGE_MAX: usize = 1_000;
+/// How many of the last failures are remembered; older ones are forgotten.
+const DAMAGE_MAX: usize = 100;
 
 /// Why a segment cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -58,6 +58,12 @@ impl SegmentError {
         }
     }
 
+    /// No complete file has the size that the manifest tells.
+    #[cfg(feature = "search")]
+    pub(crate) fn size_impossible(segment: &str, bytes: u64) -> Self {
+        Self::NotOpened { segment: segment.to_owned(), source: Arc::new(SealError::SizeImpossible { bytes }) }
+    }
+
     fn into_object_error(self) -> object_store::Error {
         match &self {
             Self::Missing { segment, .. } => {
@@ -77,13 +83,19 @@ struct Segment {
     opener: ChunkOpener,
 }
 
+#[derive(Default)]
+struct Damage {
+    total: u64,
+    last: VecDeque<SegmentError>,
+}
+
 /// All segments of a data folder, to read.
 pub struct SegmentStore {
     disk: Arc<dyn Disk>,
     key: KeyEncryptionKey,
     segments: Mutex<HashMap<String, Arc<Segment>>>,
     cache: Mutex<ChunkCache>,
-    damage: Mutex<Vec<SegmentError>>,
+    damage: Mutex<Damage>,
     opened: AtomicU64,
 }
 
@@ -100,9 +112,16 @@ impl SegmentStore {
         }
     }
 
-    /// What could not be read so far, oldest first.
-    pub fn damage(&self) -> Vec<SegmentError> {
-        lock(&self.damage).clone()
+    /// A mark for [`damage_since`](Self::damage_since).
+    pub fn damage_mark(&self) -> u64 {
+        lock(&self.damage).total
+    }
+
+    /// What could not be read since the mark, newest first.
+    pub fn damage_since(&self, mark: u64) -> Vec<SegmentError> {
+        let damage = lock(&self.damage);
+        let count = usize::try_from(damage.total.saturating_sub(mark)).unwrap_or(usize::MAX);
+        damage.last.iter().rev().take(count).cloned().collect()
     }
 
     /// How many times a segment was opened: what pruning saves shows here.
@@ -128,8 +147,10 @@ impl SegmentStore {
     fn noted<T>(&self, result: Result<T, SegmentError>) -> Result<T, SegmentError> {
         if let Err(error) = &result {
             let mut damage = lock(&self.damage);
-            if damage.len() < DAMAGE_MAX {
-                damage.push(error.clone());
+            damage.total += 1;
+            damage.last.push_back(error.clone());
+            if damage.last.len() > DAMAGE_MAX {
+                damage.last.pop_front();
             }
         }
         result
@@ -433,7 +454,7 @@ mod tests {
             error.to_string(),
             format!("segment segments/0 is damaged at byte {place} of the file; restore it from a backup")
         );
-        assert_eq!(store.damage().len(), 1);
+        assert_eq!((store.damage_since(0).len(), store.damage_since(store.damage_mark()).len()), (1, 0));
     }
 
     #[test]
@@ -454,6 +475,16 @@ mod tests {
         let error = SegmentStore::new(Arc::new(disk), key()).size("segments/0").unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(&key().id().to_string()), "{source}");
+    }
+
+    #[test]
+    fn only_the_last_failures_are_remembered() {
+        let store = store(&[], |_| {});
+        for n in 0..DAMAGE_MAX + 5 {
+            assert!(store.size(&format!("segments/{n}")).is_err());
+        }
+        let remembered = store.damage_since(0);
+        assert_eq!((remembered.len(), remembered[0].segment()), (DAMAGE_MAX, "segments/104"));
     }
 
     #[test]

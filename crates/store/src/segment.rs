@@ -168,7 +168,8 @@ fn parts(rows: &[(i64, RowRef)]) -> Vec<&[(i64, RowRef)]> {
     parts
 }
 
-fn with_row_numbers(batch: &RecordBatch) -> RecordBatch {
+/// `batch` with the number of each row.
+pub(crate) fn with_row_numbers(batch: &RecordBatch) -> RecordBatch {
     let schema = batch.schema();
     let fields: Vec<Arc<Field>> =
         schema.fields().iter().cloned().chain([Arc::new(Field::new(ROW, DataType::UInt32, false))]).collect();

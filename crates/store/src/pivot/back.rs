@@ -2,10 +2,11 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow::util::display::array_value_to_string;
 use panoptes_model::{EventId, FrameId, Timestamp};
 
 use super::build::write_json_text;
-use super::{EVENT_ID, FRAME, INDEX, ITEM_SEPARATOR, LISTS_KEY, OVERFLOW, ROW, SEGMENT, TIME, is_reserved};
+use super::{EVENT_ID, FRAME, INDEX, ITEM_SEPARATOR, LISTS_KEY, OVERFLOW, ROW, SEGMENT, SENT, TIME, is_reserved};
 
 /// A value read back from the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +124,7 @@ pub fn rows(batch: &RecordBatch) -> Vec<Row> {
                     TIME | FRAME | INDEX | ROW | SEGMENT => {}
                     OVERFLOW => overflow(&cell(field, column, row), &mut fields),
                     // The sender's own id does not hide ours.
-                    EVENT_ID => push(format!("_sent.{EVENT_ID}"), cell(field, column, row), &mut fields),
+                    EVENT_ID => push(format!("{SENT}{EVENT_ID}"), cell(field, column, row), &mut fields),
                     name => push(name.to_owned(), cell(field, column, row), &mut fields),
                 }
             }
@@ -142,7 +143,7 @@ fn overflow(value: &FieldValue, fields: &mut Vec<(String, FieldValue)>) {
     let FieldValue::Text(text) = value else { return };
     each_overflow(text, |name, value| {
         // What a sender calls by a name that the store answers itself must not pass for the store's answer.
-        let name = if is_reserved(name) || name == EVENT_ID { format!("_sent.{name}") } else { name.to_owned() };
+        let name = if is_reserved(name) || name == EVENT_ID { format!("{SENT}{name}") } else { name.to_owned() };
         fields.push((name, FieldValue::from_json(value)));
     });
 }
@@ -172,7 +173,8 @@ pub(crate) fn each_overflow(text: &str, visit: impl FnMut(&str, serde_json::Valu
     debug_assert!(parsed.is_ok(), "overflow is an object");
 }
 
-fn cell(field: &Field, column: &dyn Array, row: usize) -> FieldValue {
+/// One value. What the store itself does not write comes as its text.
+pub(crate) fn cell(field: &Field, column: &dyn Array, row: usize) -> FieldValue {
     if column.is_null(row) {
         return FieldValue::Null;
     }
@@ -187,7 +189,8 @@ fn cell(field: &Field, column: &dyn Array, row: usize) -> FieldValue {
         DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, _) => {
             FieldValue::Timestamp(Timestamp(column.as_primitive::<TimestampNanosecondType>().value(row)))
         }
-        other => FieldValue::Text(other.to_string()),
+        DataType::Null => FieldValue::Null,
+        _ => FieldValue::Text(array_value_to_string(column, row).unwrap_or_default()),
     }
 }
 

@@ -36,9 +36,9 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
-#[cfg(feature = "search")]
-pub(crate) use self::back::each_overflow;
 pub use self::back::{FieldValue, Row, rows};
+#[cfg(feature = "search")]
+pub(crate) use self::back::{cell, each_overflow};
 #[cfg(feature = "search")]
 pub(crate) use self::build::pivot_named;
 pub use self::build::{RowRef, pivot, pivot_batch};
@@ -61,6 +61,8 @@ pub(crate) const OVERFLOW: &str = "_overflow";
 pub(crate) const ROW: &str = "_row";
 pub(crate) const SEGMENT: &str = "_segment";
 pub(crate) const EVENT_ID: &str = "event.id";
+/// Before names of the store's own that a sender used, where its values are shown and searched.
+pub(crate) const SENT: &str = "_sent.";
 
 /// Columns that come before the fields.
 const FIXED_COLUMNS: usize = 7;
@@ -72,6 +74,12 @@ const NAME_BYTES_MAX: usize = 256;
 /// Names that a sender may not fill a column under: the store answers them itself.
 pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(name, TIME | FRAME | INDEX | INGESTED | ORIGINAL | SOURCE | INPUT | OVERFLOW | ROW | SEGMENT)
+}
+
+/// Columns that are shown in another form, or not at all.
+#[cfg(feature = "search")]
+pub(crate) fn is_internal(name: &str) -> bool {
+    matches!(name, FRAME | INDEX | ROW | SEGMENT)
 }
 
 /// The Arrow type that a field of `field_type` has in every segment.

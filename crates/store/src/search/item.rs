@@ -62,7 +62,7 @@ impl Hash for Matcher {
 #[derive(Debug, thiserror::Error)]
 #[error("a pattern with `*` is too large; make it shorter")]
 pub(crate) struct PatternTooLarge {
-    source: regex::Error,
+    pub(super) source: regex::Error,
 }
 
 impl Matcher {

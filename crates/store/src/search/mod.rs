@@ -1,3 +1,579 @@
-//! Finds events.
+//! Finds events, in memory and in segments alike.
+//!
+//! A search has two phases. The first reads only the columns that the query looks at and gives the places of the events
+//! that match, newest first, from the newest day back until there are enough. The second reads whole events by their
+//! place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened.
+//!
+//! # Where to look first
+//! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
+//! * `expr.rs`: the language in terms of the engine (DataFusion); `table.rs`: events as the engine's table.
+//!
+//! # Invariants
+//! * Nothing is written: a query that needs more memory than it may have fails, it does not spill.
+//! * A damaged segment costs its own events: the answer says which is missing ([`Found::warnings`]).
+
+mod expr;
+mod fetch;
 mod item;
 mod query;
+mod sql;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Field, TimestampNanosecondType, UInt32Type, UInt64Type};
+use datafusion::common::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use panoptes_model::{EventBatch, FieldType, Schema, Timestamp};
+use panoptes_seal::{KeyEncryptionKey, plaintext_size};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::errors::ParquetError;
+
+use self::expr::{column, filter, time_literal};
+use self::fetch::SegmentFile;
+pub use self::query::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
+pub use self::sql::Table;
+use self::table::{Events, Part, STORE_URL};
+use crate::disk::Disk;
+use crate::manifest::Segment;
+use crate::object::{SegmentError, SegmentStore};
+use crate::pivot::{
+    FRAME, INDEX, INGESTED, INPUT, ORIGINAL, OVERFLOW, ROW, Row, RowRef, SEGMENT, SOURCE, TIME, data_type, pivot,
+    pivot_named, rows, timestamp_type,
+};
+use crate::segment::with_row_numbers;
+
+/// How many events one search gives at most; [`Found::is_cut`] says that there are more.
+pub const ROWS_MAX: usize = 1_000_000;
+/// How many whole events are read at a time.
+const FETCH_ROWS: usize = 1_000;
+/// How many footers a search keeps; beyond it they are read again when needed.
+const FOOTERS_MAX: usize = 64;
+/// How many days the first round looks at; each further round looks at twice as many.
+const FIRST_ROUND_DAYS: usize = 1;
+
+/// What a searcher may use.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchOptions {
+    /// Memory for the engine's sorting and grouping. A query that needs more fails with
+    /// [`SearchError::MemoryExceeded`].
+    pub memory_bytes_max: usize,
+    /// How many streams of work a query is split into.
+    pub threads: usize,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { memory_bytes_max: 128 << 20, threads: 2 }
+    }
+}
+
+/// Which end of time to begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+/// What to find.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    pub query: Query,
+    /// Events from this time on.
+    pub since: Option<Timestamp>,
+    /// Events before this time.
+    pub until: Option<Timestamp>,
+    /// How many to give; at most [`ROWS_MAX`].
+    pub limit: usize,
+    pub order: Order,
+}
+
+impl SearchRequest {
+    /// The newest events that match, all times.
+    pub fn new(query: Query, limit: usize) -> Self {
+        Self { query, since: None, until: None, limit, order: Order::NewestFirst }
+    }
+}
+
+/// Why a search has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    #[error("a pattern with `*` is too large; make it shorter")]
+    PatternTooLarge { source: regex::Error },
+    #[error("the query needs more than {bytes_max} bytes of memory; ask for less time, fewer columns or fewer groups")]
+    MemoryExceeded { bytes_max: usize, source: Box<DataFusionError> },
+    #[error("there is no column `{name}`{}", sql::hint(.nearest))]
+    ColumnUnknown { name: String, nearest: Option<String> },
+    #[error("the SQL cannot be understood: {problem}")]
+    Sql { problem: String },
+    #[error("the query failed")]
+    Engine { source: Box<DataFusionError> },
+    #[error("an event cannot be read")]
+    Read { source: Box<ParquetError> },
+}
+
+/// Answers queries. Keeps caches: one for many queries.
+pub struct Searcher {
+    store: Arc<SegmentStore>,
+    schema: Arc<Schema>,
+    runtime: Arc<RuntimeEnv>,
+    options: SearchOptions,
+}
+
+/// What a search looks at: what is in memory and which segments there are, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'e> {
+    /// In the order of frames.
+    pub hot: &'e [Arc<EventBatch>],
+    pub segments: &'e [Segment],
+}
+
+impl Searcher {
+    /// Over the segments on `disk`. `schema` says which types fields have.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        key: &KeyEncryptionKey,
+        schema: Arc<Schema>,
+        options: SearchOptions,
+    ) -> Result<Self, SearchError> {
+        let store = Arc::new(SegmentStore::new(disk, key.clone()));
+        let engine_error = |source| engine_error(source, options.memory_bytes_max);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes_max)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()
+            .map_err(engine_error)?;
+        let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
+        runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
+        Ok(Self { store, schema, runtime, options })
+    }
+
+    /// How many times a segment was opened so far.
+    pub fn segments_opened(&self) -> u64 {
+        self.store.opened()
+    }
+
+    /// Finds the events that match. Their number is known then, and their places; read them with [`Found::next_rows`].
+    pub async fn search(&self, evidence: Evidence<'_>, request: &SearchRequest) -> Result<Found, SearchError> {
+        let filter = filter(&request.query, &self.schema)
+            .map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
+        let mut scope = self.scope(evidence, request.since, request.until);
+        let limit = request.limit.min(ROWS_MAX);
+        let mut hits: Vec<Hit> = Vec::new();
+        let mut rounds = rounds(&scope, request.order);
+        let mut segments_searched = 0;
+        while let Some(round) = rounds.next() {
+            // One more than asked for tells whether there are more.
+            let missing = limit + 1 - hits.len();
+            let looked_at = scope.narrowed(&round);
+            segments_searched += looked_at.segments.len();
+            let found = self.round(&looked_at, &filter, missing, request.order, &mut scope.warnings).await?;
+            hits.extend(found);
+            if hits.len() > limit {
+                break;
+            }
+        }
+        let is_cut = hits.len() > limit;
+        hits.truncate(limit);
+        Ok(Found {
+            store: Arc::clone(&self.store),
+            hot: scope.hot.to_vec(),
+            hot_rows: scope.hot_rows.iter().map(|it| it.1).collect(),
+            segments: scope.segments,
+            hits: hits.into(),
+            warnings: scope.warnings,
+            footers: HashMap::new(),
+            is_cut,
+            segments_searched,
+        })
+    }
+
+    /// What lies in the time asked for.
+    fn scope<'e>(&self, evidence: Evidence<'e>, since: Option<Timestamp>, until: Option<Timestamp>) -> Scope<'e> {
+        let inside = |time: Timestamp| since.is_none_or(|it| time >= it) && until.is_none_or(|it| time < it);
+        let mut hot_rows: Vec<(Timestamp, RowRef)> = Vec::new();
+        for (batch_index, batch) in evidence.hot.iter().enumerate() {
+            let of_batch = batch.events().filter(|it| inside(it.time()));
+            hot_rows.extend(of_batch.map(|it| (it.time(), RowRef { batch: batch_index as u32, event: it.id().index })));
+        }
+        let overlaps = |it: &&Segment| {
+            since.is_none_or(|since| it.time_max >= since) && until.is_none_or(|until| it.time_min < until)
+        };
+        let mut warnings = Vec::new();
+        let mut segments = BTreeMap::new();
+        for (number, segment) in evidence.segments.iter().filter(overlaps).enumerate() {
+            match plaintext_size(segment.bytes) {
+                Some(size) => {
+                    let part = Part { file: segment.file.clone(), number: number as u32, size };
+                    segments.insert(
+                        number as u32,
+                        Candidate { part, time_min: segment.time_min, time_max: segment.time_max },
+                    );
+                }
+                None => warnings.push(SegmentError::size_impossible(&segment.file, segment.bytes)),
+            }
+        }
+        Scope { hot: evidence.hot, hot_rows, segments, since, until, warnings }
+    }
+
+    /// The first `limit` matches in a part of time. Damaged segments are left out, told, and not asked again.
+    async fn round(
+        &self,
+        scope: &Narrowed<'_>,
+        filter: &expr::Filter,
+        limit: usize,
+        order: Order,
+        warnings: &mut Vec<SegmentError>,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let refs: Vec<RowRef> = scope.hot_rows.iter().map(|it| it.1.1).collect();
+        let batches: Vec<&EventBatch> = scope.hot.iter().map(|it| &**it).collect();
+        let hot = match refs.is_empty() {
+            true => Vec::new(),
+            false => vec![with_row_numbers(&pivot_named(&batches, &refs, &filter.fields))],
+        };
+        let mut parts: Vec<Part> = scope.segments.clone();
+        loop {
+            let mark = self.store.damage_mark();
+            match self.run(scope, filter, &hot, parts.clone(), limit, order).await {
+                Ok(hits) => {
+                    // `_row` of a hot event is its number in this round; make it that in the whole search.
+                    let whole = |mut hit: Hit| {
+                        if hit.segment.is_none() {
+                            hit.row = scope.hot_rows.get(hit.row as usize).map_or(0, |it| it.0);
+                        }
+                        hit
+                    };
+                    return Ok(hits.into_iter().map(whole).collect());
+                }
+                Err(error) => {
+                    let Some(damage) = self.leave_out_damaged(&mut parts, mark) else {
+                        return Err(engine_error(error, self.options.memory_bytes_max));
+                    };
+                    warnings.push(damage);
+                }
+            }
+        }
+    }
+
+    /// Takes out of `parts` a segment that could not be read since the mark. Each time there is one less, so that asking
+    /// again comes to an end.
+    fn leave_out_damaged(&self, parts: &mut Vec<Part>, mark: u64) -> Option<SegmentError> {
+        let is_part = |it: &SegmentError| parts.iter().any(|part| part.file == it.segment());
+        let damage = self.store.damage_since(mark).into_iter().find(is_part)?;
+        tracing::warn!(error = %damage, "segment left out of a search");
+        parts.retain(|it| it.file != damage.segment());
+        Some(damage)
+    }
+
+    async fn run(
+        &self,
+        scope: &Narrowed<'_>,
+        filter: &expr::Filter,
+        hot: &[RecordBatch],
+        parts: Vec<Part>,
+        limit: usize,
+        order: Order,
+    ) -> Result<Vec<Hit>, DataFusionError> {
+        let events = Events::new(columns(&filter.fields), hot, parts, Arc::clone(&self.store))?;
+        let context = self.context();
+        let mut frame = context.read_table(Arc::new(events))?.filter(filter.expr.clone())?;
+        if let Some(since) = scope.since {
+            frame = frame.filter(column(TIME).gt_eq(time_literal(since)))?;
+        }
+        if let Some(until) = scope.until {
+            frame = frame.filter(column(TIME).lt(time_literal(until)))?;
+        }
+        let ascending = order == Order::OldestFirst;
+        let batches = frame
+            .select([SEGMENT, ROW, TIME, FRAME, INDEX].map(column))?
+            .sort([TIME, FRAME, INDEX].map(|it| column(it).sort(ascending, false)).to_vec())?
+            .limit(0, Some(limit))?
+            .collect()
+            .await?;
+        Ok(batches.iter().flat_map(hits_of).collect())
+    }
+
+    fn context(&self) -> SessionContext {
+        let mut config = SessionConfig::new().with_target_partitions(self.options.threads.max(1));
+        let options = config.options_mut();
+        options.sql_parser.enable_ident_normalization = false;
+        options.execution.collect_statistics = false;
+        options.execution.parquet.pushdown_filters = true;
+        SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime))
+    }
+}
+
+fn engine_error(source: DataFusionError, bytes_max: usize) -> SearchError {
+    match source.find_root() {
+        DataFusionError::ResourcesExhausted(_) => SearchError::MemoryExceeded { bytes_max, source: Box::new(source) },
+        _ => SearchError::Engine { source: Box::new(source) },
+    }
+}
+
+/// The damaged segment that an error comes from.
+fn damage_behind(error: &ParquetError) -> Option<SegmentError> {
+    let ParquetError::External(inner) = error else { return None };
+    let through_read = || inner.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<SegmentError>();
+    inner.downcast_ref::<SegmentError>().or_else(through_read).cloned()
+}
+
+/// Fixed columns and `fields`, as segments have them. All may be null: a table is of many segments.
+fn columns(fields: &[(String, FieldType)]) -> Vec<Field> {
+    let text = |name| Field::new(name, DataType::Utf8View, true);
+    let fixed = [
+        Field::new(TIME, timestamp_type(), true),
+        Field::new(FRAME, DataType::UInt64, true),
+        Field::new(INDEX, DataType::UInt32, true),
+        Field::new(INGESTED, timestamp_type(), true),
+        text(ORIGINAL),
+        text(SOURCE),
+        text(INPUT),
+        text(OVERFLOW),
+        Field::new(ROW, DataType::UInt32, true),
+    ];
+    fixed.into_iter().chain(fields.iter().map(|(name, ty)| Field::new(name, data_type(*ty), true))).collect()
+}
+
+/// A segment that may hold what is asked for.
+#[derive(Clone, Debug)]
+struct Candidate {
+    part: Part,
+    time_min: Timestamp,
+    time_max: Timestamp,
+}
+
+/// What a search looks at.
+struct Scope<'e> {
+    hot: &'e [Arc<EventBatch>],
+    hot_rows: Vec<(Timestamp, RowRef)>,
+    /// By number.
+    segments: BTreeMap<u32, Candidate>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    warnings: Vec<SegmentError>,
+}
+
+/// What one round looks at.
+struct Narrowed<'e> {
+    hot: &'e [Arc<EventBatch>],
+    /// With the number of each in the whole scope.
+    hot_rows: Vec<(u32, (Timestamp, RowRef))>,
+    segments: Vec<Part>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl<'e> Scope<'e> {
+    fn narrowed(&self, round: &Round) -> Narrowed<'e> {
+        let hot_rows = self.hot_rows.iter().copied().enumerate().map(|(number, it)| (number as u32, it));
+        let damaged: HashSet<&str> = self.warnings.iter().map(SegmentError::segment).collect();
+        Narrowed {
+            hot: self.hot,
+            hot_rows: hot_rows.filter(|it| round.contains(it.1.0)).collect(),
+            segments: round
+                .segments
+                .iter()
+                .filter_map(|it| self.segments.get(it))
+                .filter(|it| !damaged.contains(it.part.file.as_str()))
+                .map(|it| it.part.clone())
+                .collect(),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}
+
+/// A part of time: from `first` on, before `end`; `None` is without end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Round {
+    first: Option<Timestamp>,
+    end: Option<Timestamp>,
+    /// The segments that lie in it, all of each.
+    segments: Vec<u32>,
+}
+
+impl Round {
+    fn contains(&self, time: Timestamp) -> bool {
+        self.first.is_none_or(|it| time >= it) && self.end.is_none_or(|it| time < it)
+    }
+}
+
+/// Cuts time where no segment lies across, so that rounds can be searched one after the other: a few days first, then
+/// ever more.
+fn rounds(scope: &Scope<'_>, order: Order) -> std::vec::IntoIter<Round> {
+    let mut by_time: Vec<(u32, Timestamp, Timestamp)> =
+        scope.segments.iter().map(|(number, it)| (*number, it.time_min, it.time_max)).collect();
+    by_time.sort_by_key(|it| (it.1, it.2));
+    // Runs of segments that overlap, at least a day each: beginning, end, segments.
+    let mut runs: Vec<(Timestamp, Timestamp, Vec<u32>)> = Vec::new();
+    for (number, time_min, time_max) in by_time {
+        match runs.last_mut() {
+            Some((_, end, numbers)) if time_min <= *end || time_min.day() == end.day() => {
+                *end = time_max.max(*end);
+                numbers.push(number);
+            }
+            _ => runs.push((time_min, time_max, vec![number])),
+        }
+    }
+    if order == Order::NewestFirst {
+        runs.reverse();
+    }
+    let mut rounds: Vec<Round> = Vec::new();
+    let mut days = FIRST_ROUND_DAYS;
+    let mut runs = runs.as_slice();
+    while !runs.is_empty() {
+        let (now, later) = runs.split_at(days.min(runs.len()));
+        let segments = now.iter().flat_map(|it| it.2.iter().copied()).collect();
+        // Rounds meet at the edge of the one before; the outermost are open, for events that are only in memory.
+        let edge = now.last().filter(|_| !later.is_empty());
+        let (first, end) = match order {
+            Order::NewestFirst => (edge.map(|it| it.0), rounds.last().and_then(|it| it.first)),
+            Order::OldestFirst => {
+                let after = |it: &(Timestamp, Timestamp, Vec<u32>)| it.1.saturating_add_nanos(1);
+                (rounds.last().and_then(|it| it.end), edge.map(after))
+            }
+        };
+        rounds.push(Round { first, end, segments });
+        runs = later;
+        days *= 2;
+    }
+    if rounds.is_empty() {
+        rounds.push(Round { first: None, end: None, segments: Vec::new() });
+    }
+    rounds.into_iter()
+}
+
+/// The place of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hit {
+    /// `None`: in memory.
+    segment: Option<u32>,
+    row: u32,
+}
+
+fn hits_of(batch: &RecordBatch) -> Vec<Hit> {
+    let numbers = |name: &str| batch.column_by_name(name).and_then(|it| it.as_primitive_opt::<UInt32Type>());
+    let (Some(segments), Some(rows)) = (numbers(SEGMENT), numbers(ROW)) else { return Vec::new() };
+    (0..batch.num_rows())
+        .map(|index| Hit { segment: (!segments.is_null(index)).then(|| segments.value(index)), row: rows.value(index) })
+        .collect()
+}
+
+/// The events that a search found, in order.
+pub struct Found {
+    store: Arc<SegmentStore>,
+    hot: Vec<Arc<EventBatch>>,
+    hot_rows: Vec<RowRef>,
+    segments: BTreeMap<u32, Candidate>,
+    hits: std::collections::VecDeque<Hit>,
+    warnings: Vec<SegmentError>,
+    footers: HashMap<u32, ArrowReaderMetadata>,
+    is_cut: bool,
+    segments_searched: usize,
+}
+
+impl Found {
+    /// How many events are still to be read.
+    pub fn len(&self) -> usize {
+        self.hits.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.hits.is_empty()
+    }
+
+    /// Whether more events match than were asked for.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// How many segments were looked into.
+    pub fn segments_searched(&self) -> usize {
+        self.segments_searched
+    }
+
+    /// The segments that could not be read so far: their events are missing.
+    pub fn warnings(&self) -> &[SegmentError] {
+        &self.warnings
+    }
+
+    /// The next events; `None` after the last.
+    pub fn next_rows(&mut self) -> Result<Option<Vec<Row>>, SearchError> {
+        if self.hits.is_empty() {
+            return Ok(None);
+        }
+        let hits: Vec<Hit> = self.hits.drain(..FETCH_ROWS.min(self.hits.len())).collect();
+        let mut found: Vec<Option<Row>> = vec![None; hits.len()];
+        let mut by_segment: BTreeMap<Option<u32>, Vec<(u32, usize)>> = BTreeMap::new();
+        for (position, hit) in hits.iter().enumerate() {
+            by_segment.entry(hit.segment).or_default().push((hit.row, position));
+        }
+        for (segment, mut places) in by_segment {
+            places.sort_unstable();
+            let numbers: Vec<u32> = places.iter().map(|it| it.0).collect();
+            let read = match segment {
+                None => self.hot_events(&numbers),
+                Some(number) => match self.segment_events(number, &numbers) {
+                    Ok(read) => read,
+                    Err(error) => match damage_behind(&error) {
+                        Some(damage) => {
+                            tracing::warn!(error = %damage, "events left out of a search");
+                            self.warnings.push(damage);
+                            continue;
+                        }
+                        None => return Err(SearchError::Read { source: Box::new(error) }),
+                    },
+                },
+            };
+            for ((_, position), row) in places.into_iter().zip(read) {
+                if let Some(slot) = found.get_mut(position) {
+                    *slot = Some(row);
+                }
+            }
+        }
+        Ok(Some(found.into_iter().flatten().collect()))
+    }
+
+    /// All events. For tests and small answers.
+    pub fn all_rows(&mut self) -> Result<Vec<Row>, SearchError> {
+        let mut all = Vec::with_capacity(self.len());
+        while let Some(rows) = self.next_rows()? {
+            all.extend(rows);
+        }
+        Ok(all)
+    }
+
+    fn hot_events(&self, numbers: &[u32]) -> Vec<Row> {
+        let refs: Vec<RowRef> = numbers.iter().filter_map(|it| self.hot_rows.get(*it as usize).copied()).collect();
+        let batches: Vec<&EventBatch> = self.hot.iter().map(|it| &**it).collect();
+        rows(&pivot(&batches, &refs))
+    }
+
+    fn segment_events(&mut self, number: u32, numbers: &[u32]) -> Result<Vec<Row>, ParquetError> {
+        let Some(candidate) = self.segments.get(&number) else { return Ok(Vec::new()) };
+        let Part { file, size, .. } = candidate.part.clone();
+        let file = SegmentFile { store: Arc::clone(&self.store), file, size };
+        let footer = match self.footers.get(&number) {
+            Some(footer) => footer.clone(),
+            None => {
+                if self.footers.len() >= FOOTERS_MAX {
+                    self.footers.clear();
+                }
+                let footer = file.metadata()?;
+                self.footers.insert(number, footer.clone());
+                footer
+            }
+        };
+        Ok(file.rows(&footer, numbers)?.iter().flat_map(rows).collect())
+    }
+}
