@@ -4,6 +4,7 @@
 //! * [`cases::run`]: one story under `tests/cases/` through the real binary. `tests/cases/README.md` says how a case is
 //!   written.
 //! * [`Server`]: `panoptes run` in a temporary folder, with everything that hurts: `kill -9`, restart.
+//! * [`traces`]: what somebody without the key could read in a data folder.
 //! * [`corpora`]: the public data sets, which lie outside the repository.
 //!
 //! # Invariants
@@ -17,6 +18,7 @@ mod http;
 mod matching;
 mod process;
 mod server;
+pub mod traces;
 mod waiting;
 
 pub use corpora::{corpora, repository};
