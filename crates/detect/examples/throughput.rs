@@ -3,14 +3,16 @@
 //! `cargo run --release -p panoptes-detect --example throughput -- [FILE | nginx | sshd | json | syslog | attack]…`
 //! A word makes up lines of that kind; a file is read as it is. `PANOPTES_RULES` names another folder of rules.
 
-#[path = "../tests/support/pack.rs"]
-mod pack;
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at a terminal")]
+
+#[path = "../tests/detect/lines.rs"]
+mod lines;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pack::{files, normalized, repository, schema_of};
-use panoptes_detect::{CompileOptions, Detector, DetectorOptions, RuleSet};
+use lines::{compile_pack, normalized, schema_of, shipped_rules};
+use panoptes_detect::{Detector, DetectorOptions};
 use panoptes_model::{FindingOrigin, Origin, Timestamp};
 
 /// How many events are folded at once.
@@ -36,7 +38,14 @@ fn made_up(kind: &str) -> Option<Vec<String>> {
         "Mozilla/5.0 (X11; Linux x86_64; rv:122.0) Gecko/20100101 Firefox/122.0",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2",
     ];
-    let paths = ["/", "/cart", "/api/v1/items?limit=50&offset=100&sort=price", "/static/app.4f2a91.js", "/search?q=red+shoes&page=2", "/img/logo.svg"];
+    let paths = [
+        "/",
+        "/cart",
+        "/api/v1/items?limit=50&offset=100&sort=price",
+        "/static/app.4f2a91.js",
+        "/search?q=red+shoes&page=2",
+        "/img/logo.svg",
+    ];
     let line = |kind: &str, random: &mut dyn FnMut(u64) -> u64, index: usize| -> Option<String> {
         let second = index / 1_000;
         let (minute, second) = (second / 60 % 60, second % 60);
@@ -45,23 +54,41 @@ fn made_up(kind: &str) -> Option<Vec<String>> {
         Some(match kind {
             "nginx" => format!(
                 r#"{ip} - - [01/Mar/2026:11:{minute:02}:{second:02} +0000] "GET {} HTTP/1.1" {status} {} "https://shop.example.com/" "{}""#,
-                paths.get(random(6) as usize)?, random(90_000), agents.get(random(3) as usize)?
+                paths.get(random(6) as usize)?,
+                random(90_000),
+                agents.get(random(3) as usize)?
             ),
             "attack" => format!(
                 r#"203.0.113.{} - - [01/Mar/2026:11:{minute:02}:{second:02} +0000] "GET /item{}?id=1%27%20or%201=1-- HTTP/1.1" 404 512 "-" "sqlmap/1.8""#,
-                random(250), random(1_000)
+                random(250),
+                random(1_000)
             ),
             "sshd" => format!(
                 "Mar  1 11:{minute:02}:{second:02} web{} sshd[{}]: Failed password for invalid user u{} from 203.0.{}.{} port {} ssh2",
-                random(20), random(30_000), random(5_000), random(30), random(250), 1024 + random(60_000)
+                random(20),
+                random(30_000),
+                random(5_000),
+                random(30),
+                random(250),
+                1024 + random(60_000)
             ),
             "syslog" => format!(
                 "Mar  1 11:{minute:02}:{second:02} web{} systemd[1]: Started session-{}.scope - Session {} of User u{}, took {} ms.",
-                random(20), random(30_000), random(30_000), random(500), random(900)
+                random(20),
+                random(30_000),
+                random(30_000),
+                random(500),
+                random(900)
             ),
             "json" => format!(
                 r#"{{"timestamp":"2026-03-01T11:{minute:02}:{second:02}.{:03}Z","level":"{}","service":"checkout-{}","message":"order {} for customer {} done in {} ms","trace_id":"{:016x}","client_ip":"{ip}","region":"eu-central-1"}}"#,
-                random(1_000), if random(200) == 0 { "ERROR" } else { "INFO" }, random(8), random(1_000_000), random(90_000), random(700), random(u64::MAX)
+                random(1_000),
+                if random(200) == 0 { "ERROR" } else { "INFO" },
+                random(8),
+                random(1_000_000),
+                random(90_000),
+                random(700),
+                random(u64::MAX)
             ),
             _ => return None,
         })
@@ -70,11 +97,10 @@ fn made_up(kind: &str) -> Option<Vec<String>> {
 }
 
 fn main() {
-    let folder = std::env::var_os("PANOPTES_RULES").map_or_else(|| repository().join("rules/sigma"), PathBuf::from);
+    let folder = std::env::var_os("PANOPTES_RULES").map_or_else(shipped_rules, PathBuf::from);
     let started = clock();
-    let (rules, errors) = RuleSet::compile(files(&folder, ".yml"), &CompileOptions::default());
+    let (rules, errors) = compile_pack(&folder);
     println!("{} rules, {} errors, compiled in {:?}", rules.len(), errors.len(), started.elapsed());
-    let rules = Arc::new(rules);
     let schema = schema_of(&rules);
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.is_empty() {
@@ -106,7 +132,11 @@ fn main() {
         let matches: usize = hits.iter().map(panoptes_detect::Hits::len).sum();
         println!(
             "{what}: {} events, {matches} matches, {} findings; prepare {:.2} µs, fold {:.2} µs an event, {:.0} events/s on one core",
-            lines.len(), findings.len(), per(prepared), per(folded), 1e6 / (per(prepared) + per(folded))
+            lines.len(),
+            findings.len(),
+            per(prepared),
+            per(folded),
+            1e6 / (per(prepared) + per(folded))
         );
         println!("  {:?}", detector.counters());
     }

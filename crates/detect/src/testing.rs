@@ -175,7 +175,8 @@ impl Case {
         let is_own = |finding: &&Finding| own.iter().any(|rule| rule.summary.id == finding.rule.id);
         if !must_fire {
             let wanted = |finding: &&Finding| {
-                self.rule.is_none() || own.iter().any(|it| it.summary.id == finding.rule.id && self.means(it, own.len()))
+                self.rule.is_none()
+                    || own.iter().any(|it| it.summary.id == finding.rule.id && self.means(it, own.len()))
             };
             return match findings.iter().filter(is_own).find(wanted) {
                 Some(finding) => Err(format!("fired `{}`: {}", finding.rule.title, finding.reason)),

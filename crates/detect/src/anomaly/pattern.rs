@@ -14,7 +14,8 @@ const DATASETS: &[&str] = &["json", "keyvalue", "plain"];
 const DATASET_PREFIX: &str = "linux.";
 
 /// Words after which the next word is somebody's name.
-const NAMING: &[&str] = &["account", "by", "for", "from", "group", "host", "login", "logname", "ruser", "to", "user", "username"];
+const NAMING: &[&str] =
+    &["account", "by", "for", "from", "group", "host", "login", "logname", "ruser", "to", "user", "username"];
 
 /// Where patterns are written to: a hash, or text for people.
 trait Sink {
@@ -199,7 +200,8 @@ mod tests {
 
     #[test]
     fn any_text_has_a_pattern() {
-        for message in ["", " ", "'", "\"\"", "=", "====", "é'ü=ß", &"x".repeat(10_000), "\u{0}\u{1}", "for for for"] {
+        for message in ["", " ", "'", "\"\"", "=", "====", "é'ü=ß", &"x".repeat(10_000), "\u{0}\u{1}", "for for for"]
+        {
             pattern(message);
         }
         assert_eq!(pattern("for for bob"), "for for *");

@@ -60,7 +60,8 @@ fn without_duplicates<'d>(documents: &'d [Document], errors: &mut Vec<RuleError>
         if let Some((kind, word, first)) = twin {
             let line = first.place.line.map(|line| format!(":{line}")).unwrap_or_default();
             let reason = format!("its {kind} `{word}` is that of a rule in {}{line} already", first.place.path);
-            errors.push(document.place_of(word).error(reason, "give each rule an id (a new UUID) and a name of its own"));
+            errors
+                .push(document.place_of(word).error(reason, "give each rule an id (a new UUID) and a name of its own"));
             continue;
         }
         if kept.len() >= RULES_MAX {
@@ -212,7 +213,9 @@ impl Building {
         let entities = entities_of(document, &rule.custom_attributes)?;
         if !entities.is_empty() {
             let place = document.place_of(ENTITIES_KEY);
-            return Err(place.error("a correlation is about its group", "use `group-by` instead of `panoptes.entities`"));
+            return Err(
+                place.error("a correlation is about its group", "use `group-by` instead of `panoptes.entities`")
+            );
         }
         let own = self.rules.len() as u32;
         for member in &correlation.members {
@@ -276,7 +279,7 @@ impl Building {
             _ => None,
         });
         let plans = Plans::build(matchers);
-        let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports));
+        let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports)).chain([wants_patterns.into()]);
         let parts: Vec<[u8; 16]> = self.fingerprints.iter().copied().chain(reports).map(u128::to_le_bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(|it| it.as_slice()).collect();
         RuleSet { fingerprint: content_hash(&parts), rules: self.rules, plans, wants_patterns }

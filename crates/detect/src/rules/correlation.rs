@@ -82,6 +82,15 @@ impl Correlation {
         })
     }
 
+    /// Whether the condition could hold for a measure of at most `most`: what need not be looked for otherwise.
+    pub(crate) fn may_hold_below(&self, most: u64) -> bool {
+        self.predicates.iter().all(|(operator, value)| match operator {
+            ConditionOperator::Gt => most > *value,
+            ConditionOperator::Gte | ConditionOperator::Eq => most >= *value,
+            ConditionOperator::Lt | ConditionOperator::Lte | ConditionOperator::Neq => true,
+        })
+    }
+
     /// The condition in words: `at least 5`.
     pub(crate) fn condition_text(&self) -> String {
         let parts: Vec<String> = self
@@ -142,7 +151,8 @@ pub(crate) fn compile<'r>(
     for reference in &rule.rules {
         let Some(found) = known(reference) else {
             let reason = format!("it names the rule `{reference}`, which is not loaded");
-            let cure = "correct the id or name, or load the file that holds it (a rule with an error counts as missing)";
+            let cure =
+                "correct the id or name, or load the file that holds it (a rule with an error counts as missing)";
             return Err(document.place_of(reference).error(reason, cure));
         };
         fingerprints.push(found.fingerprint.to_le_bytes());

@@ -34,11 +34,7 @@ impl Document {
 fn place_of(place: &Place, text: &str, needle: &str) -> Place {
     let found = text.lines().enumerate().find_map(|(index, line)| Some((index, line.find(needle)?)));
     let Some((index, offset)) = found else { return place.clone() };
-    Place {
-        line: place.line.map(|first| first + index as u32),
-        column: Some(offset as u32 + 1),
-        ..place.clone()
-    }
+    Place { line: place.line.map(|first| first + index as u32), column: Some(offset as u32 + 1), ..place.clone() }
 }
 
 /// Parses all documents of all files; what is wrong goes to `errors`.
@@ -159,12 +155,7 @@ fn clean_title(text: &str) -> String {
 }
 
 /// The parser says what is wrong but rarely where: the line that holds the word it quotes is it, or the key it means.
-fn sigma_error(
-    place: &Place,
-    text: &str,
-    reason: &str,
-    location: Option<SourceLocation>,
-) -> RuleError {
+fn sigma_error(place: &Place, text: &str, reason: &str, location: Option<SourceLocation>) -> RuleError {
     let lower = reason.to_lowercase();
     let quoted = reason.split('\'').nth(1).filter(|word| !word.is_empty());
     let place = if lower.contains("condition") {
@@ -176,7 +167,9 @@ fn sigma_error(
             }
             _ => place,
         }
-    } else if lower.contains("modifier") && let Some(word) = quoted {
+    } else if lower.contains("modifier")
+        && let Some(word) = quoted
+    {
         place_of(place, text, &format!("|{word}"))
     } else if lower.contains("missing") {
         place.clone()

@@ -18,7 +18,7 @@ use crate::sigma::{Matcher, Plans};
 /// The largest rule file. A larger one is an error of that file.
 pub const RULE_FILE_BYTES_MAX: usize = 1 << 20;
 /// How many rules a set may have. Those beyond are errors.
-pub const RULES_MAX: usize = 50_000;
+pub const RULES_MAX: usize = 20_000;
 
 /// A rule file as the caller read it.
 #[derive(Clone, Debug)]

@@ -236,7 +236,9 @@ mod tests {
     #[test]
     fn the_value_seen_longest_ago_is_forgotten_first() {
         let mut distinct = Distinct::default();
-        let forgotten: u64 = (0..VALUES_MAX as i64 + 3).map(|it| distinct.add(&format!("u{it}"), it, it, Span { window: 10_000, reach: 20_000 })).sum();
+        let forgotten: u64 = (0..VALUES_MAX as i64 + 3)
+            .map(|it| distinct.add(&format!("u{it}"), it, it, Span { window: 10_000, reach: 20_000 }))
+            .sum();
         assert_eq!((forgotten, distinct.len()), (3, VALUES_MAX));
         assert!(!distinct.values.contains_key("u2") && distinct.values.contains_key("u3"));
     }

@@ -151,10 +151,13 @@ mod tests {
     use super::*;
 
     fn keys(groups: &Groups<u8>) -> Vec<u8> {
-        groups.iter().map(|(key, group)| {
-            assert_eq!(key, [*group]);
-            *group
-        }).collect()
+        groups
+            .iter()
+            .map(|(key, group)| {
+                assert_eq!(key, [*group]);
+                *group
+            })
+            .collect()
     }
 
     #[test]

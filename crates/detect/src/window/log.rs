@@ -87,6 +87,11 @@ impl EventLog {
         self.entries.len()
     }
 
+    /// How many events all entries stand for: no window holds more.
+    pub(crate) fn total(&self) -> u64 {
+        self.entries.iter().map(|it| u64::from(it.count)).sum()
+    }
+
     /// How many events lie in the window that ends at `newest`, the time of the track's newest event.
     pub(crate) fn inside(&self) -> u64 {
         self.inside
@@ -202,11 +207,10 @@ impl EventLog {
         }
     }
 
-    /// Takes the untold events of the window that ends at `end`; they are told from now on. Ends as soon as all are
-    /// found, so an attack that goes on costs one step per event.
-    pub(crate) fn tell(&mut self, end: i64, span: Span, ids_max: usize) -> Told {
+    /// Takes the untold events from `begin` to `end`; they are told from now on. Ends as soon as all are found, so an
+    /// attack that goes on costs one step per event.
+    pub(crate) fn tell(&mut self, begin: i64, end: i64, ids_max: usize) -> Told {
         let mut told = Told { count: 0, first: i64::MAX, last: i64::MIN, ids: Vec::new() };
-        let begin = end.saturating_sub(span.window);
         let until = self.entries.partition_point(|it| it.first <= end);
         for entry in self.entries.iter_mut().take(until).rev() {
             if self.fresh == 0 || entry.last < begin {
@@ -257,13 +261,13 @@ mod tests {
     fn the_window_slides_and_untold_events_are_told_once() {
         let (mut log, newest) = log_of(&[0, 10, 50, 100, 101], SPAN);
         assert_eq!(log.inside(), 4, "the window holds both of its borders");
-        let told = log.tell(newest, SPAN, 20);
+        let told = log.tell(newest - SPAN.window, newest, 20);
         assert_eq!((told.count, told.first, told.last), (4, 10, 101));
         assert_eq!(told.ids, [id(1), id(2), id(3), id(4)]);
-        assert_eq!(log.tell(newest, SPAN, 20).count, 0);
+        assert_eq!(log.tell(newest - SPAN.window, newest, 20).count, 0);
         log.add(102, id(9), 1, 1, SPAN);
         log.settle(102, SPAN);
-        assert_eq!(log.tell(102, SPAN, 20).ids, [id(9)]);
+        assert_eq!(log.tell(2, 102, 20).ids, [id(9)]);
     }
 
     #[test]

@@ -37,9 +37,9 @@ const SHARDS: usize = 16;
 /// How many groups one rule keeps. When one more comes, the one in its shard that was touched longest ago is
 /// forgotten and counted.
 pub const GROUPS_MAX: usize = 8_192;
-/// How many entries (40 bytes each) all groups of one rule hold together; beyond, groups are forgotten in the same
+/// How many entries (48 bytes each) all groups of one rule hold together; beyond, groups are forgotten in the same
 /// order.
-pub const ENTRIES_MAX: usize = 524_288;
+pub const ENTRIES_MAX: usize = 262_144;
 /// How many runs of time one group keeps. When one more is needed, the one that was touched longest ago is forgotten
 /// and counted.
 pub const TRACKS_MAX: usize = 4;
@@ -444,9 +444,9 @@ fn write_value(value: &mut String, event: Event<'_>, fields: &KeyFields, trigger
         true
     };
     match (fields, trigger) {
-        (KeyFields::Event(names), _) => names.iter().all(|name| {
-            sigma::field_text(event, name).filter(|it| !it.is_empty()).is_some_and(|it| add(&it))
-        }),
+        (KeyFields::Event(names), _) => names
+            .iter()
+            .all(|name| sigma::field_text(event, name).filter(|it| !it.is_empty()).is_some_and(|it| add(&it))),
         (KeyFields::Group(positions), Trigger::Group { key, .. }) => {
             positions.iter().all(|position| key::values(key).nth(*position).is_some_and(&mut add))
         }

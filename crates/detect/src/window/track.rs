@@ -117,10 +117,14 @@ impl Track {
     /// Takes what is untold into the finding in the making, or begins one.
     fn hold(&mut self, outcome: &mut Outcome, span: Span, arrival: Arrival<'_>, held: &Held) {
         let mut told = Told::default();
-        for end in &held.ends {
+        // The ends ascend. Going back through them, what a later window has told need not be looked at again.
+        let mut border = i64::MAX;
+        for end in held.ends.iter().rev() {
+            let begin = end.saturating_sub(span.window);
             for log in &mut self.logs {
-                told.merge(log.tell(*end, span, EVIDENCE_MAX), EVIDENCE_MAX);
+                told.merge(log.tell(begin, (*end).min(border), EVIDENCE_MAX), EVIDENCE_MAX);
             }
+            border = begin;
         }
         outcome.told = told.count;
         // One finding tells of no more than a timespan: what goes on for long is told of again and again.
@@ -172,14 +176,21 @@ impl Track {
             }
         };
         match (correlation.kind, &self.distinct) {
-            (CorrelationKind::ValueCount, Some(distinct)) => distinct.windows_around(arrival.time, span, visit),
+            (CorrelationKind::ValueCount, Some(distinct)) => {
+                if correlation.may_hold_below(distinct.len() as u64) {
+                    distinct.windows_around(arrival.time, span, visit);
+                }
+            }
             (CorrelationKind::EventCount | CorrelationKind::ValueCount, _) => {
-                if let Some(log) = self.logs.first() {
+                if let Some(log) = self.logs.first().filter(|log| correlation.may_hold_below(log.total())) {
                     log.windows_around(arrival.time, span, &mut visit);
                 }
             }
             (CorrelationKind::Temporal, _) => {
-                for end in self.logs.iter().flat_map(|log| log.ends(arrival.time, span)) {
+                let mut ends: Vec<i64> = self.logs.iter().flat_map(|log| log.ends(arrival.time, span)).collect();
+                ends.sort_unstable();
+                ends.dedup();
+                for end in ends {
                     self.hold_if_all(held, end, span);
                 }
             }

@@ -1,13 +1,11 @@
 //! What correlations count, when they fire, and what they forget.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Bench, Line, NOW, batch_of, rules_of, shown};
 use panoptes_detect::{Checkpoint, Detector, DetectorOptions, GROUPS_MAX, RuleSet, TRACKS_MAX};
 use panoptes_model::{Finding, FindingOrigin, FrameId};
 use proptest::prelude::*;
-use support::{Bench, Line, NOW, batch_of, rules_of, shown};
 
 const FAILED: &str = "
 title: Failed
@@ -178,7 +176,10 @@ correlation: {type: event_count, rules: [accepted], timespan: 1s, condition: {gt
     assert!(bench.fold(&[(0, &root), (1, &root), (2, &admin), (3, &root)]).is_empty());
     let found = bench.fold(&[(4, &eve), (5, &eve)]);
     assert_eq!(shown(&found), ["Spraying 6 [source.ip=203.0.113.1] 0..5"]);
-    assert_eq!((found[0].context[0].field.as_str(), found[0].context[0].value.as_str()), ("user.name", "admin, eve, root"));
+    assert_eq!(
+        (found[0].context[0].field.as_str(), found[0].context[0].value.as_str()),
+        ("user.name", "admin, eve, root")
+    );
     // root and admin leave the window; eve alone is no spraying.
     assert!(bench.fold(&[(104, &eve)]).is_empty());
 }
@@ -347,7 +348,9 @@ fn a_changed_rule_set_keeps_the_state_of_unchanged_rules_only() {
     let mut bench = Bench::new(&guessing(3));
     let a = failure("203.0.113.1");
     bench.fold(&at(&[0, 1], &a));
-    bench.rules = rules_of(&(guessing(3) + "---\ntitle: Other\nlogsource: {product: aws}\ndetection: {s: {a: b}, condition: s}\n"));
+    bench.rules = rules_of(
+        &(guessing(3) + "---\ntitle: Other\nlogsource: {product: aws}\ndetection: {s: {a: b}, condition: s}\n"),
+    );
     bench.detector.replace_rules(Arc::clone(&bench.rules));
     assert_eq!(bench.fold(&at(&[2], &a)).len(), 1, "the state of the unchanged rule is kept");
     let changed = guessing(3).replace("timespan: 100s", "timespan: 101s");

@@ -1,30 +1,15 @@
 //! The shipped rules: each loads, is described, names techniques that exist, and does what its test says.
 
-#[path = "support/pack.rs"]
-mod pack;
-
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use pack::{compile_pack, files, normalized, repository, schema_of};
+use crate::corpora::corpora;
+use crate::lines::{compile_pack, files, normalized, schema_of, shipped_rules};
 use panoptes_detect::testing::RuleTest;
 use panoptes_model::Origin;
 
-/// The corpora, or `None` where a machine may lack them.
-fn corpora() -> Option<PathBuf> {
-    let folder = std::env::var_os("PANOPTES_CORPORA")
-        .map_or_else(|| repository().join("../shared/corpora"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI must have the corpora; {} is missing", folder.display());
-    println!("skipped: there are no corpora in {}", folder.display());
-    None
-}
-
 #[test]
 fn every_shipped_rule_loads_and_is_described() {
-    let (rules, errors) = compile_pack();
+    let (rules, errors) = compile_pack(&shipped_rules());
     assert!(errors.is_empty(), "{}", errors.iter().map(|it| format!("{it}\n")).collect::<String>());
     assert!(rules.len() > 40, "{}", rules.len());
     for rule in rules.rules() {
@@ -55,7 +40,7 @@ fn every_tag_is_a_technique_or_tactic_of_attack() {
     let tactics: BTreeSet<String> =
         known["tactics"].as_object().unwrap().values().map(|it| it.as_str().unwrap().to_owned()).collect();
     let techniques = lower("techniques");
-    let (rules, _) = compile_pack();
+    let (rules, _) = compile_pack(&shipped_rules());
     for rule in rules.rules() {
         for tag in &rule.summary.tags {
             let name = tag.strip_prefix("attack.").unwrap_or_else(|| panic!("{tag} of {}", rule.summary.title));
@@ -66,10 +51,10 @@ fn every_tag_is_a_technique_or_tactic_of_attack() {
 
 #[test]
 fn every_shipped_rule_fires_where_its_test_says_and_nowhere_else() {
-    let (rules, _) = compile_pack();
+    let (rules, _) = compile_pack(&shipped_rules());
     let schema = schema_of(&rules);
     let mut failures = Vec::new();
-    for file in files(&repository().join("rules/sigma"), ".yml") {
+    for file in files(&shipped_rules(), ".yml") {
         let path = file.path.replace(".yml", ".test.toml");
         let Ok(text) = std::fs::read_to_string(&path) else {
             failures.push(format!("{path} is missing"));

@@ -7,8 +7,8 @@ use panoptes_detect::{CompileOptions, RuleError, RuleFile, RuleSet};
 use panoptes_model::{EventBatch, FieldType, FrameId, LogFrame, Origin, RawBatch, Schema, Timestamp};
 use panoptes_normalize::Normalizer;
 
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+pub(crate) fn shipped_rules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/sigma").canonicalize().unwrap()
 }
 
 /// All files below `folder` whose name ends with `suffix`, sorted, as text.
@@ -30,9 +30,8 @@ pub(crate) fn files(folder: &Path, suffix: &str) -> Vec<RuleFile> {
     found
 }
 
-pub(crate) fn compile_pack() -> (Arc<RuleSet>, Vec<RuleError>) {
-    let files = files(&repository().join("rules/sigma"), ".yml");
-    let (rules, errors) = RuleSet::compile(files, &CompileOptions::default());
+pub(crate) fn compile_pack(folder: &Path) -> (Arc<RuleSet>, Vec<RuleError>) {
+    let (rules, errors) = RuleSet::compile(files(folder, ".yml"), &CompileOptions::default());
     (Arc::new(rules), errors)
 }
 

@@ -1,0 +1,13 @@
+//! The crate from outside: rules as text and events in, findings out.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests may, and so may their helpers")]
+
+mod compile;
+mod corpora;
+mod correlations;
+mod lines;
+mod matching;
+mod never_seen;
+mod pack;
+mod support;
+mod testing;
