@@ -65,6 +65,17 @@ pub enum HistoryKind {
     Note,
 }
 
+impl HistoryKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Reopened => "reopened",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// Which alerts to list; the default lists all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertFilter {

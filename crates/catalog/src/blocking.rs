@@ -10,7 +10,7 @@ use panoptes_seal::KeyEncryptionKey;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, Checkpoint, FoldOutcome, OpenMode, SourcePosition,
+    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, OpenMode, SourcePosition,
 };
 
 /// See [`crate::Catalog`]; every call here waits for the one of the same name there.
@@ -46,12 +46,8 @@ impl Catalog {
         self.runtime.block_on(self.inner.folded_through())
     }
 
-    pub fn set_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), CatalogError> {
-        self.runtime.block_on(self.inner.set_checkpoint(checkpoint))
-    }
-
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, CatalogError> {
-        self.runtime.block_on(self.inner.checkpoint())
+    pub fn set_positions(&self, positions: &[SourcePosition]) -> Result<(), CatalogError> {
+        self.runtime.block_on(self.inner.set_positions(positions))
     }
 
     pub fn positions(&self) -> Result<Vec<SourcePosition>, CatalogError> {

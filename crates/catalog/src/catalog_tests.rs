@@ -4,7 +4,7 @@ use panoptes_model::{FrameId, Timestamp};
 
 use super::*;
 use crate::testing::{NOW, Temporary, alert, key, updates};
-use crate::{AlertFilter, Checkpoint, SourcePosition, blocking};
+use crate::{AlertFilter, SourcePosition, blocking};
 
 async fn reopen(temporary: &Temporary, byte: u8) -> Result<Catalog, CatalogError> {
     Catalog::open(&temporary.path(), &key(byte), OpenMode::Existing).await
@@ -226,15 +226,11 @@ async fn no_file_holds_a_word_that_came_from_a_sender_or_a_person() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_is_kept() {
+async fn positions_that_no_frame_carries_are_kept() {
     let temporary = Temporary::new().await;
-    assert_eq!(temporary.catalog.checkpoint().await.unwrap(), None);
-    for through in [3, 9] {
-        let checkpoint =
-            Checkpoint { through: FrameId(through), file: format!("state-{through}"), written_at: Timestamp(5) };
-        temporary.catalog.set_checkpoint(&checkpoint).await.unwrap();
-        assert_eq!(temporary.catalog.checkpoint().await.unwrap(), Some(checkpoint));
-    }
+    let position = SourcePosition { source: "/var/log/quiet.log".into(), identity: "1:2".into(), position: 7 };
+    temporary.catalog.set_positions(std::slice::from_ref(&position)).await.unwrap();
+    assert_eq!(temporary.catalog.positions().await.unwrap(), [position]);
 }
 
 #[test]

@@ -20,7 +20,6 @@ use crate::{Catalog, CatalogError};
 pub const POSITIONS_MAX: usize = 100_000;
 
 const FOLDED_THROUGH: &str = "folded_through";
-const CHECKPOINT: &str = "checkpoint";
 const POSITIONS: &str = "positions";
 
 /// Up to where a source has been read.
@@ -43,16 +42,6 @@ pub struct FoldOutcome {
     pub opened: Vec<AlertId>,
     /// The alerts that were resolved and have been seen again.
     pub reopened: Vec<AlertId>,
-}
-
-/// The last state checkpoint of fold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// The last frame that it holds.
-    pub through: FrameId,
-    /// Its file in the data folder.
-    pub file: String,
-    pub written_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,22 +86,6 @@ impl Catalog {
         folded_through(&mut *self.read().await?).await
     }
 
-    /// Notes that a checkpoint is safely on disk.
-    pub async fn set_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), CatalogError> {
-        let place = Place { table: "meta", row: CHECKPOINT };
-        let text = serde_json::to_string(checkpoint).map_err(|_| place.damaged("value"))?;
-        let mut transaction = self.write().await?;
-        set_meta(&mut transaction, CHECKPOINT, &text).await?;
-        transaction.commit().await.map_err(CatalogError::database("commit a checkpoint"))
-    }
-
-    /// The last checkpoint that was noted.
-    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, CatalogError> {
-        let place = Place { table: "meta", row: CHECKPOINT };
-        let text = meta(&mut *self.read().await?, CHECKPOINT).await?;
-        text.map(|it| serde_json::from_str(&it).map_err(|_| place.damaged("value"))).transpose()
-    }
-
     /// Up to where all sources have been read.
     pub async fn positions(&self) -> Result<Vec<SourcePosition>, CatalogError> {
         let failed = CatalogError::database("read positions");
@@ -129,6 +102,14 @@ impl Catalog {
             positions.push(SourcePosition { source, identity, position: position.unsigned_abs() });
         }
         Ok(positions)
+    }
+
+    /// Notes positions that no frame carries: those of sources that had nothing to send.
+    pub async fn set_positions(&self, positions: &[SourcePosition]) -> Result<(), CatalogError> {
+        let mut transaction = self.write().await?;
+        let through = folded_through(&mut transaction).await?;
+        self.put_positions(&mut transaction, through, positions).await?;
+        transaction.commit().await.map_err(CatalogError::database("commit positions"))
     }
 
     /// Forgets sources that are gone.

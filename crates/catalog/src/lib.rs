@@ -35,5 +35,5 @@ pub use crate::alerts::{
 };
 pub use crate::catalog::{Catalog, OpenMode};
 pub use crate::error::CatalogError;
-pub use crate::fold::{Checkpoint, FoldOutcome, POSITIONS_MAX, SourcePosition};
+pub use crate::fold::{FoldOutcome, POSITIONS_MAX, SourcePosition};
 pub use crate::stats::{AlertStats, EntityCount, RuleCount, TOP_MAX};

@@ -1,5 +1,6 @@
 //! A running instance: everything between the command line and the pipeline. `run` and `demo` are this.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,14 +121,14 @@ impl Importer {
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         let Self { core, sink, .. } = self;
         drop(sink);
-        core.pipeline.join()
+        core.pipeline.join().map(drop)
     }
 }
 
 /// A started instance. Dropping it without [`stop`](Self::stop) is a crash.
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
-    inputs: JoinSet<anyhow::Result<()>>,
+    inputs: JoinSet<anyhow::Result<Option<FileCheckpoints>>>,
     shutdown: CancellationToken,
     pipeline: Pipeline,
     vitals: Arc<Vitals>,
@@ -199,43 +200,43 @@ impl Server {
                     .await
                     .context("the HTTP input failed")?;
                 input.drained().await;
-                Ok(())
+                Ok(None)
             });
         }
         if let Some(input) = tcp {
             let context = context.clone();
             self.inputs.spawn(async move {
                 input.run(context).await;
-                Ok(())
+                Ok(None)
             });
         }
         if let Some(input) = syslog_udp {
             let context = context.clone();
             self.inputs.spawn(async move {
                 input.run(context).await;
-                Ok(())
+                Ok(None)
             });
         }
         if let Some(input) = syslog_tcp {
             let context = context.clone();
             self.inputs.spawn(async move {
                 input.run(context).await;
-                Ok(())
+                Ok(None)
             });
         }
         let known = checkpoints(positions);
         for watched in &config.files {
             let input = FileInput::new(file_config(watched), known.clone())?;
             let context = context.clone();
-            self.inputs.spawn(async move {
-                input.run(context).await;
-                Ok(())
-            });
+            self.inputs.spawn(async move { Ok(input.run(context).await) });
         }
         if stdin {
             let input = StdinInput::new(StdinConfig::default(), tokio::io::stdin());
             let context = context.clone();
-            self.inputs.spawn(async move { Ok(input.run(context).await?) });
+            self.inputs.spawn(async move {
+                input.run(context).await?;
+                Ok(None)
+            });
         }
         Ok(())
     }
@@ -249,7 +250,7 @@ impl Server {
                 tokio::select! {
                     () = &mut until => return,
                     Some(ended) = inputs.join_next() => match ended {
-                        Ok(Ok(())) => {}
+                        Ok(Ok(_)) => {}
                         Ok(Err(error)) => tracing::error!("{error:#}"),
                         Err(error) => tracing::error!("an input ended unexpectedly: {error}"),
                     },
@@ -263,8 +264,16 @@ impl Server {
         let Self { runtime, mut inputs, shutdown, pipeline, vitals, shutdown_max, .. } = self;
         vitals.stopping.store(true, Ordering::Release);
         shutdown.cancel();
+        let mut positions: BTreeMap<String, SourcePosition> = BTreeMap::new();
         let drained = runtime.block_on(async {
-            tokio::time::timeout(shutdown_max, async { while inputs.join_next().await.is_some() {} }).await.is_ok()
+            let drain = async {
+                while let Some(ended) = inputs.join_next().await {
+                    if let Ok(Ok(Some(files))) = ended {
+                        note_positions(&mut positions, &files);
+                    }
+                }
+            };
+            tokio::time::timeout(shutdown_max, drain).await.is_ok()
         });
         if !drained {
             tracing::warn!("some inputs did not drain within {} s; what was acknowledged is safe", shutdown_max.as_secs());
@@ -272,7 +281,9 @@ impl Server {
         // Ends tasks that still hold a sink, so that the queue closes.
         drop(inputs);
         runtime.shutdown_timeout(Duration::from_secs(1));
-        pipeline.join()
+        let catalog = pipeline.join()?;
+        let positions: Vec<SourcePosition> = positions.into_values().collect();
+        catalog.set_positions(&positions).context("cannot note how far files were read")
     }
 }
 
@@ -388,6 +399,20 @@ fn checkpoints(positions: Vec<SourcePosition>) -> FileCheckpoints {
         })
         .collect();
     FileCheckpoints::from(files)
+}
+
+/// Adds the positions of one group of files. Groups know of each other's files what was known at the start: the
+/// furthest counts.
+fn note_positions(positions: &mut BTreeMap<String, SourcePosition>, files: &FileCheckpoints) {
+    for file in files.iter() {
+        let identity = file.identity.to_string();
+        let source = position_key(&file.path, &identity);
+        let position = SourcePosition { source: source.clone(), identity, position: file.offset };
+        let known = positions.entry(source).or_insert_with(|| position.clone());
+        if position.position > known.position {
+            *known = position;
+        }
+    }
 }
 
 /// What a position is of: a path may name one file now and another after a rotation, and both may be under way.

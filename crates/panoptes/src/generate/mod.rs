@@ -37,7 +37,7 @@ pub(crate) use self::pool::Dress;
 pub(crate) use self::stage::{ExpectedAlert, Staged};
 
 use self::cast::Cast;
-use self::kinds::{Rare, Source};
+use self::kinds::{FIRST_STORIES, Rare, Source};
 use self::pool::Pool;
 use self::stage::{NOMINAL_RATE, Stage};
 use self::stamp::Stamps;
@@ -163,6 +163,8 @@ struct Playing {
     /// The sum of the weights up to and with this one.
     weight_until: u32,
     lines: u64,
+    /// Everyday stories told in order so far; see [`FIRST_STORIES`].
+    stories: usize,
     everyday: Pool,
     rare: Vec<RarePlaying>,
 }
@@ -193,7 +195,7 @@ impl Generator {
             let lines = if kind.name == "nginx" { POOL_LINES } else { POOL_LINES_OTHER };
             let Source { everyday, rare } = (kind.build)(&cast, &mut rng, options.dress, lines);
             let rare = rare.into_iter().map(|rare| RarePlaying::new(rare, start, &mut rng)).collect();
-            sources.push(Playing { weight_until: weight_total, lines: 0, everyday, rare });
+            sources.push(Playing { weight_until: weight_total, lines: 0, stories: 0, everyday, rare });
         }
         let stage_rng = rng.fork();
         let stage = options.anomalies.then(|| Stage::new(&names, options.dress, stage_rng)).flatten();
@@ -223,6 +225,10 @@ impl Generator {
         let mut story = (index, Shelf::Everyday, 0);
         match source.rare.iter_mut().position(|it| now >= it.due_at && source.lines >= it.due_lines) {
             Some(rare) => story = (index, Shelf::Rare(rare), source.rare[rare].draw(now, source.lines)),
+            None if source.stories < FIRST_STORIES => {
+                story.2 = source.everyday.story(source.stories);
+                source.stories += 1;
+            }
             None => story.2 = source.everyday.any_story(&mut self.rng),
         }
         self.tell(story, out);

@@ -67,6 +67,11 @@ impl Pool {
         self.lines.len()
     }
 
+    /// How many stories there are.
+    pub(super) const fn stories(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The first line of the `n`th story, counted round and round.
     #[inline]
     pub(super) fn story(&self, n: usize) -> usize {

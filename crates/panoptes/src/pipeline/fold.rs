@@ -59,7 +59,8 @@ impl Folder {
         if self.pending_frames >= COMMIT_FRAMES_MAX { self.commit() } else { Ok(()) }
     }
 
-    pub(super) fn run(mut self, frames: &Receiver<Numbered<PreparedFrame>>) -> anyhow::Result<()> {
+    /// Ends when the preparers have; gives the catalogue back.
+    pub(super) fn run(mut self, frames: &Receiver<Numbered<PreparedFrame>>) -> anyhow::Result<Catalog> {
         // Bounded by what can be between committer and folder: two channels and the preparers' hands.
         let mut early: BTreeMap<u64, PreparedFrame> = BTreeMap::new();
         let mut next = 0;
@@ -82,7 +83,8 @@ impl Folder {
             self.maintain();
         }
         self.commit()?;
-        self.checkpoint()
+        self.checkpoint()?;
+        Ok(self.catalog)
     }
 
     fn take(&mut self, frame: PreparedFrame) {

@@ -89,7 +89,7 @@ struct Numbered<T> {
 pub(crate) struct Pipeline {
     committer: JoinHandle<()>,
     preparers: Vec<JoinHandle<()>>,
-    folder: JoinHandle<anyhow::Result<()>>,
+    folder: JoinHandle<anyhow::Result<Catalog>>,
     sealer: JoinHandle<()>,
 }
 
@@ -143,7 +143,7 @@ impl Pipeline {
     }
 
     /// Waits for all threads; they end once every [`Sink`](panoptes_intake::Sink) of the queue is gone.
-    pub(crate) fn join(self) -> anyhow::Result<()> {
+    pub(crate) fn join(self) -> anyhow::Result<Catalog> {
         let panicked = |_| anyhow::anyhow!("a pipeline thread panicked; what was acknowledged is in the log");
         self.committer.join().map_err(panicked)?;
         for preparer in self.preparers {

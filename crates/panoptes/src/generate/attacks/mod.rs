@@ -33,11 +33,12 @@ pub(crate) static ALL: &[&Attack] = &[
     &web_attack::ATTACK,
     &password_spraying::ATTACK,
     &web_scanner::ATTACK,
+    // Before those that also say new things: a detector tells only so many.
+    &never_seen_message::ATTACK,
     &not_found_scan::ATTACK,
     &new_privileged_user::ATTACK,
     &unauthorized_access::ATTACK,
     &critical_error::ATTACK,
-    &never_seen_message::ATTACK,
 ];
 
 /// An attack that can be staged.

@@ -24,7 +24,7 @@ const JOBS: [(&str, u32, &str); 5] = [
 fn build(_: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     let mut everyday = Pool::new(dress);
     while everyday.len() < lines {
-        let (user, uid, command) = pick(rng, &JOBS);
+        let (user, uid, command) = JOBS[everyday.stories() % JOBS.len()];
         let (host, pid) = (*pick(rng, &HOSTS), rng.u32(2_000..60_000));
         everyday.line_and(|line| {
             line.syslog(PRIORITY_PAM, host, "CRON", Some(pid));

@@ -33,8 +33,10 @@ pub(in super::super) fn write(
 
 fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     let mut everyday = Pool::new(dress);
-    for _ in 0..lines {
-        everyday_line(cast, rng, &mut everyday);
+    for n in 0..lines {
+        // Each kind once, then as often as applications write them.
+        let kind = [0, 40, 60, 75, 90].get(n).copied().unwrap_or_else(|| rng.u8(0..100));
+        everyday_line(kind, cast, rng, &mut everyday);
     }
     let mut slow = Pool::new(dress);
     let mut wrong = Pool::new(dress);
@@ -64,10 +66,9 @@ fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     Source { everyday, rare }
 }
 
-fn everyday_line(cast: &Cast, rng: &mut Rng, pool: &mut Pool) {
+fn everyday_line(kind: u8, cast: &Cast, rng: &mut Rng, pool: &mut Pool) {
     let host = *pick(rng, &APP_HOSTS);
     let address = *pick(rng, &cast.visitors);
-    let kind = rng.u8(0..100);
     let lead = rng.u8(1..10);
     let method = *pick(rng, &["GET", "GET", "GET", "POST", "PUT"]);
     pool.line(|line| match kind {

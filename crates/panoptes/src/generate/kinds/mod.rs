@@ -36,6 +36,10 @@ pub(super) struct LogKind {
 pub(super) static ALL: &[&LogKind] =
     &[&nginx::KIND, &json::KIND, &sshd::KIND, &syslog::KIND, &system::KIND, &cron::KIND, &sudo::KIND];
 
+/// How many stories of the everyday pool are told in order before they are drawn at random. A kind puts one of each
+/// sort there, so that a detector that learns at first has soon heard all that is usual.
+pub(super) const FIRST_STORIES: usize = 12;
+
 /// What a kind writes.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -69,4 +73,21 @@ fn weighted<'t, T>(rng: &mut Rng, items: &'t [(u32, T)]) -> &'t T {
 
 fn pick<'t, T>(rng: &mut Rng, items: &'t [T]) -> &'t T {
     &items[rng.usize(0..items.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_fills_its_pool_and_tells_whole_stories() {
+        let mut rng = Rng::with_seed(4);
+        let cast = Cast::new(&mut rng);
+        for kind in ALL {
+            let source = (kind.build)(&cast, &mut rng, Dress::Lines, 500);
+            assert!((500..510).contains(&source.everyday.len()), "{}", kind.name);
+            assert!(source.everyday.stories() >= FIRST_STORIES, "{}", kind.name);
+            assert!(source.rare.iter().all(|it| it.pool.stories() > 0), "{}", kind.name);
+        }
+    }
 }

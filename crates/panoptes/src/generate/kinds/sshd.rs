@@ -22,7 +22,11 @@ fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     while everyday.len() < lines {
         let person = pick(rng, &cast.people);
         let (host, pid) = (*pick(rng, &HOSTS), rng.u32(2_000..60_000));
-        if rng.bool() { arrive(&mut everyday, host, pid, person) } else { leave(&mut everyday, host, pid, person) }
+        if everyday.stories().is_multiple_of(2) {
+            arrive(&mut everyday, host, pid, person)
+        } else {
+            leave(&mut everyday, host, pid, person)
+        }
     }
     let mut mistyped = Pool::new(dress);
     for person in &cast.people {

@@ -17,22 +17,23 @@ pub(in super::super) const PRIORITY_ALERT: u8 = 81;
 /// authpriv, informational: PAM.
 const PRIORITY_PAM: u8 = 86;
 
-const COMMANDS: [&str; 7] = [
-    "/usr/bin/systemctl status nginx",
+/// Only so many are administrators; the others never use sudo.
+const ADMINISTRATORS: usize = 3;
+const COMMANDS: [&str; 4] = [
     "/usr/bin/systemctl reload nginx",
     "/usr/bin/apt-get update",
     "/usr/bin/journalctl -u postgresql -n 200",
-    "/usr/bin/tail -n 100 /var/log/nginx/error.log",
-    "/usr/sbin/nginx -t",
     "/usr/bin/df -h",
 ];
+// The first round of stories tells all of them.
+const _: () = assert!(ADMINISTRATORS * COMMANDS.len() <= super::FIRST_STORIES);
 
 fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     let mut everyday = Pool::new(dress);
     while everyday.len() < lines {
-        // Only some are administrators; the others never use sudo.
-        let person = pick(rng, &cast.people[..5]);
-        let (host, command) = (*pick(rng, &HOSTS), *pick(rng, &COMMANDS));
+        let n = everyday.stories();
+        let person = &cast.people[n % ADMINISTRATORS];
+        let (host, command) = (*pick(rng, &HOSTS), COMMANDS[n / ADMINISTRATORS % COMMANDS.len()]);
         everyday.line_and(|line| {
             line.syslog(PRIORITY, host, "sudo", None);
             line.put(format_args!("{:>8} : TTY=pts/0 ; PWD=/home/{0} ; USER=root ; COMMAND={command}", person.name));
@@ -49,12 +50,21 @@ fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
             line.text("pam_unix(sudo:session): session closed for user root");
         });
     }
+    // Wrong at first, right at the second try: sudo itself then complains of nothing, only PAM does.
     let mut mistyped = Pool::new(dress);
-    for (index, person) in cast.people[..5].iter().enumerate() {
-        mistyped.line(|line| {
-            line.syslog(PRIORITY_ALERT, HOSTS[index % HOSTS.len()], "sudo", None);
+    for (index, person) in cast.people[..ADMINISTRATORS].iter().enumerate() {
+        let host = HOSTS[index % HOSTS.len()];
+        mistyped.line_and(|line| {
+            line.syslog(PRIORITY, host, "sudo", None);
             line.put(format_args!(
-                "{:>8} : 1 incorrect password attempt ; TTY=pts/0 ; PWD=/home/{0} ; USER=root ; COMMAND=/usr/bin/apt-get update",
+                "pam_unix(sudo:auth): authentication failure; logname={0} uid={1} euid=0 tty=/dev/pts/0 ruser={0} rhost=  user={0}",
+                person.name, person.uid
+            ));
+        });
+        mistyped.line(|line| {
+            line.syslog(PRIORITY, host, "sudo", None);
+            line.put(format_args!(
+                "{:>8} : TTY=pts/0 ; PWD=/home/{0} ; USER=root ; COMMAND=/usr/bin/apt-get update",
                 person.name
             ));
         });

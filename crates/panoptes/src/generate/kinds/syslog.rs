@@ -16,7 +16,7 @@ fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
         let pid = rng.u32(500..9_000);
         let lead = rng.u8(1..10);
         let address = *pick(rng, &cast.visitors);
-        let kind = rng.u8(0..3);
+        let kind = everyday.stories() % 3;
         // The priority stays even in files: without it the line would not be RFC 5424.
         everyday.line(|line| match kind {
             0 => {

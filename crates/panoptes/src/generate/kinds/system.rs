@@ -42,12 +42,16 @@ pub(in super::super) fn write(
     line.syslog(PRIORITY_DAEMON, host, program, Some(pid)).put(message);
 }
 
+// The first round of stories tells all of them.
+const _: () = assert!(KERNEL.len() + UNITS.len() <= super::FIRST_STORIES);
+
 fn build(_: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     let mut everyday = Pool::new(dress);
     while everyday.len() < lines {
         let host = *pick(rng, &HOSTS);
-        if rng.u8(0..3) == 0 {
-            let message = *pick(rng, &KERNEL);
+        let n = everyday.stories();
+        if n.is_multiple_of(2) {
+            let message = KERNEL[n / 2 % KERNEL.len()];
             everyday.line(|line| {
                 line.syslog(PRIORITY_KERNEL, host, "kernel", None)
                     .text("[")
@@ -56,7 +60,7 @@ fn build(_: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
                     .text(message);
             });
         } else {
-            let unit = *pick(rng, &UNITS);
+            let unit = UNITS[n / 2 % UNITS.len()];
             let name = unit.split(' ').next().unwrap_or(unit);
             everyday.line_and(|line| write(line, host, "systemd", 1, format_args!("Starting {unit}...")));
             everyday

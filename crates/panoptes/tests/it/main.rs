@@ -1,0 +1,9 @@
+//! The real binary, as a user runs it: real sockets, real files, real signals.
+
+mod cases;
+mod commands;
+mod crash;
+mod first_alert;
+mod scan;
+mod sealed;
+mod support;
