@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::support::{Bench, Line, NOW, batch_of, rules_of, shown};
-use panoptes_detect::{Checkpoint, Detector, DetectorOptions, GROUPS_MAX, RuleSet, TRACKS_MAX};
-use panoptes_model::{Finding, FindingOrigin, FrameId};
+use panoptes_detect::{Checkpoint, Detector, DetectorOptions, ENTRIES_MAX, GROUPS_MAX, RuleSet, TRACKS_MAX};
+use panoptes_model::{EventBatch, Finding, FindingOrigin, FrameId, Timestamp};
 use proptest::prelude::*;
 
 const FAILED: &str = "
@@ -152,6 +152,38 @@ fn tracks_and_groups_are_bounded_and_what_is_forgotten_is_counted() {
     assert!(forgotten >= GROUPS_MAX as u64, "{forgotten}");
     // The newest is still there.
     assert_eq!(bench.fold(&lines[lines.len() - 1..]).len(), 1);
+}
+
+#[test]
+fn entries_of_all_groups_together_are_bounded() {
+    // A window so long that nothing leaves it; up to 256 events per group each have an entry of their own.
+    let mut bench = Bench::new(&guessing(1_000_000).replace("timespan: 100s", "timespan: 10d"));
+    let groups = ENTRIES_MAX as i64 / 200;
+    let lines: Vec<String> = (0..groups).map(|it| failure(&format!("10.0.{}.{}", it >> 8, it & 255))).collect();
+    for second in 0..250 {
+        let at: Vec<Line<'_>> = lines.iter().map(|it| (second, it.as_str())).collect();
+        assert!(bench.fold(&at).is_empty());
+        let forgotten = bench.detector.counters().windows.groups_forgotten;
+        assert!(second > 150 || forgotten == 0, "{forgotten} after {second} s");
+    }
+    assert!(bench.detector.counters().windows.groups_forgotten > 0);
+}
+
+#[test]
+fn groups_that_nobody_touches_give_their_memory_back() {
+    let rules = rules_of(&guessing(3));
+    let mut detector = Detector::new(Arc::clone(&rules), DetectorOptions::default());
+    let line = failure("203.0.113.1");
+    let batch = batch_of(&rules, 1, "test", &[(0, &line)]);
+    let empty = batch_of(&rules, 2, "test", &[]);
+    let mut fold_at = |batch: &EventBatch, seconds: i64| {
+        let now = Timestamp::from_seconds(NOW.as_seconds() + seconds);
+        detector.fold(&mut Vec::new(), batch, &rules.prepare(batch), now, FindingOrigin::Live);
+        postcard::to_stdvec(&detector.checkpoint()).unwrap().len()
+    };
+    let with_group = fold_at(&batch, 0);
+    assert_eq!(fold_at(&empty, 3_600), with_group);
+    assert!(fold_at(&empty, 3_600 + 500) < with_group);
 }
 
 #[test]
