@@ -69,7 +69,6 @@ pub(super) enum Who {
     Attacker,
     Person,
     Host,
-    Word(&'static str),
 }
 
 /// Who plays in one staging.
@@ -89,7 +88,6 @@ impl Role<'_> {
             Who::Attacker => self.attacker.to_string(),
             Who::Person => self.person.name.to_owned(),
             Who::Host => self.host.to_owned(),
-            Who::Word(word) => word.to_owned(),
         }
     }
 
@@ -172,7 +170,6 @@ mod tests {
                     Who::Attacker => "203.0.113.9",
                     Who::Person => person,
                     Who::Host => host,
-                    Who::Word(word) => word,
                 };
                 assert!(text.contains(name), "{} never names {name}:\n{text}", attack.name);
             }

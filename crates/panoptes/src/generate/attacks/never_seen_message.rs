@@ -2,7 +2,7 @@
 //! is no news.
 
 use super::super::kinds::write_system;
-use super::{Attack, Expected, Who};
+use super::{Attack, Expected};
 
 const WHAT: [&str; 8] = [
     "firmware image",
@@ -28,10 +28,8 @@ const DONE: [&str; 8] = [
 pub(super) static ATTACK: Attack = Attack {
     name: "never_seen_message",
     title: "never-seen message",
-    expected: &[Expected {
-        title: "Message of a kind never seen from this source",
-        about: Some(("service.name", Who::Word("integrityd"))),
-    }],
+    // The finding names the stream, and whoever takes the lines in names that.
+    expected: &[Expected { title: "Message of a kind never seen from this source", about: None }],
     kind: "system",
     write: |script, role| {
         let (what, done) = (WHAT[role.number % WHAT.len()], DONE[role.number / WHAT.len() % DONE.len()]);

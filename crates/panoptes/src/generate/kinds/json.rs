@@ -61,7 +61,7 @@ fn build(cast: &Cast, rng: &mut Rng, dress: Dress, lines: usize) -> Source {
     }
     let rare = vec![
         Rare { pool: slow, every: Duration::from_secs(11), lines_min: 50 },
-        Rare { pool: wrong, every: Duration::from_secs(71), lines_min: 300 },
+        Rare { pool: wrong, every: Duration::from_secs(71), lines_min: 100 },
     ];
     Source { everyday, rare }
 }
