@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics::Counter;
 
+use panoptes_model::Origin;
+
 use crate::limits::{SOURCE_BYTES_MAX, SOURCES_MAX};
 use crate::sink::SinkError;
 
@@ -118,6 +120,12 @@ impl Counters {
         Arc::clone(page.or_insert_with(|| Arc::new(SourceCounts::new(input, source))))
     }
 
+    /// The page of a source that a batch names, whose input may be any text. `None` if there is no such input.
+    pub fn source_of(&self, origin: &Origin) -> Option<Arc<SourceCounts>> {
+        let input = crate::inputs::ALL.iter().find(|it| it.name == origin.input)?.name;
+        Some(self.source(input, &origin.source))
+    }
+
     /// A reading of every page.
     pub fn totals(&self) -> Vec<SourceTotals> {
         let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +139,7 @@ pub struct SourceCounts {
     source: String,
     received: Count,
     accepted: Count,
+    unparsed: Count,
     cut_records: Count,
     cut_bytes: Count,
     // Most reasons never occur for most sources: such series are not opened.
@@ -146,6 +155,7 @@ impl SourceCounts {
             source: source.to_owned(),
             received: count("panoptes_records_received_total"),
             accepted: count("panoptes_records_accepted_total"),
+            unparsed: count("panoptes_records_unparsed_total"),
             cut_records: count("panoptes_records_cut_total"),
             cut_bytes: count("panoptes_bytes_cut_total"),
             rejected: Default::default(),
@@ -159,6 +169,11 @@ impl SourceCounts {
 
     pub fn accepted(&self, records: u64) {
         self.accepted.add(records);
+    }
+
+    /// Of the accepted ones: those that no format understood. Told by the pipeline, which sees them later.
+    pub fn unparsed(&self, records: u64) {
+        self.unparsed.add(records);
     }
 
     pub fn rejected(&self, reason: RejectReason, records: u64) {

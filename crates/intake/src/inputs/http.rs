@@ -54,6 +54,8 @@ pub struct HttpConfig {
     pub body_decoded_bytes_max: usize,
     pub body_records_max: usize,
     pub body_timeout: Duration,
+    /// How much memory all bodies may hold together.
+    pub bodies_bytes_max: usize,
 }
 
 impl Default for HttpConfig {
@@ -66,6 +68,7 @@ impl Default for HttpConfig {
             body_decoded_bytes_max: BODY_DECODED_BYTES_MAX,
             body_records_max: BODY_RECORDS_MAX,
             body_timeout: BODY_TIMEOUT,
+            bodies_bytes_max: BODIES_BYTES_MAX,
         }
     }
 }
@@ -83,7 +86,7 @@ struct Shared {
 
 impl HttpInput {
     pub fn new(config: HttpConfig, context: Context) -> Self {
-        let bodies = Budget::new(BODIES_BYTES_MAX);
+        let bodies = Budget::new(config.bodies_bytes_max);
         Self(Arc::new(Shared { config, context, bodies, tasks: TaskTracker::new() }))
     }
 

@@ -169,6 +169,41 @@ async fn bodies_that_are_too_large_before_or_after_decompression_are_413() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_too_large_is_refused_before_the_body_comes() {
+    let (context, _pipeline) = start();
+    let (address, _) = serve(&context, HttpConfig::default()).await;
+    let mut stream = connect(address).await;
+    stream.write_all(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    soon(stream.read_exact(&mut start)).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn bodies_share_one_memory_and_what_is_beyond_is_429() {
+    let (context, mut pipeline) = start();
+    let (address, _) = serve(&context, HttpConfig { bodies_bytes_max: 1 << 20, ..HttpConfig::default() }).await;
+    let mut slow = connect(address).await;
+    slow.write_all(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 900001\r\n\r\n").await.unwrap();
+    slow.write_all(&vec![b'x'; 900_000]).await.unwrap();
+    // The first body is read bit by bit, so the second is refused once enough of it is there.
+    let reply = soon(async {
+        loop {
+            let (reply, _) = post(address, &mut pipeline, &[], &vec![b'y'; 200_000]).await;
+            if reply.status != 200 {
+                return reply;
+            }
+        }
+    })
+    .await;
+    assert_eq!(reply.status, 429);
+    assert!(reply.head.contains("retry-after: 1"));
+    // Its part comes back when it is gone.
+    drop(slow);
+    soon(async { while post(address, &mut pipeline, &[], &vec![b'y'; 200_000]).await.0.status != 200 {} }).await;
+}
+
+#[tokio::test]
 async fn a_body_without_a_length_is_measured_as_it_comes() {
     let (context, _pipeline) = start();
     let (address, _) = serve(&context, HttpConfig { body_bytes_max: 10_000, ..HttpConfig::default() }).await;

@@ -81,3 +81,35 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_in_a_watched_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start();
+        watch.follow(HashSet::from([folder.path().to_owned()]));
+        if watch.folders.is_empty() {
+            println!("skipped: this system tells no changes");
+            return;
+        }
+        std::fs::write(folder.path().join("a.log"), "x").unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(60), watch.changed()).await.unwrap();
+        assert!(watch.take_rescan());
+        assert!(!watch.take_rescan());
+        watch.follow(HashSet::new());
+        assert!(watch.folders.is_empty());
+    }
+
+    #[test]
+    fn watched_folders_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = (0..=WATCHES_MAX).map(|n| folder.path().join(n.to_string()));
+        let folders: HashSet<PathBuf> = folders.inspect(|it| std::fs::create_dir(it).unwrap()).collect();
+        let mut watch = Watch::start();
+        watch.follow(folders);
+        assert!(watch.folders.len() + watch.refused.len() <= WATCHES_MAX);
+    }
+}
