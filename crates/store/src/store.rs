@@ -314,6 +314,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+mod failures;
+
+#[cfg(test)]
 mod tests {
     use panoptes_model::{Origin, RawBatch, Schema};
 

@@ -37,7 +37,8 @@
 //! header cannot be read is left from a crash and holds nothing.
 //!
 //! Whoever opens the log to write copies the last group to a new file before relying on it: after a failed sync a file
-//! can still be read from memory though it never reached the disk, and a later sync does not say so.
+//! can still be read from memory though it never reached the disk, and a later sync does not say so. That file is named
+//! `….wal.new` until all of it lasts: what overrules a file must hold what it overrules.
 //!
 //! # Invariants
 //! * No nonce is used twice under one key: one writer per file, one record per frame id in a file.

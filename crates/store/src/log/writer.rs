@@ -13,6 +13,9 @@ use crate::record::{Marker, PREFIX_BYTES, marker, push_prefix};
 /// How much of its buffers the log keeps between groups; what a larger group needed is given back.
 pub(super) const BUFFER_KEPT_BYTES_MAX: usize = 4 << 20;
 
+/// Behind the name of a file that is not whole yet.
+const NEW: &str = ".new";
+
 /// What is synced before frames are acknowledged. All but [`Full`](Self::Full) lose acknowledged frames when power
 /// fails: they exist so that tests can show that they would notice, and that benchmarks can tell what syncing costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +134,11 @@ impl Log {
             self.disk.remove(&path).map_err(disk_error("remove", &path))?;
             self.closed.retain(|(it, _)| *it != name);
         }
+        let names = self.disk.list(&self.folder).map_err(disk_error("list", &self.folder))?;
+        for name in names.iter().filter(|it| it.strip_suffix(NEW).is_some_and(|it| FileName::parse(it).is_some())) {
+            let path = if self.folder.is_empty() { name.clone() } else { format!("{}/{name}", self.folder) };
+            self.disk.remove(&path).map_err(disk_error("remove", &path))?;
+        }
         self.sync_folder()?;
         match self.write_again(&recovery.last_group()) {
             // What can be done without space must not be refused: reading, and removing what is in segments.
@@ -148,11 +156,32 @@ impl Log {
         let before = (self.next, *newest_last);
         *newest_last = FrameId(first.id.0.saturating_sub(1));
         self.next = first.id;
-        let written = self.append(frames);
+        let written = self.write_whole(frames);
         if written.is_err() {
             self.next = before.0;
             if let Some((_, newest_last)) = self.closed.last_mut() {
                 *newest_last = before.1;
+            }
+        }
+        written
+    }
+
+    /// Writes one group to a new file that gets its name only when all of it lasts: a file that overrules the one before
+    /// it must hold what it overrules.
+    fn write_whole(&mut self, frames: &[LogFrame]) -> Result<(), LogError> {
+        let Some(first) = frames.first() else { return Ok(()) };
+        let plaintexts =
+            frames.iter().map(|it| Ok(self.encoder.encode(it, first.id)?.0)).collect::<Result<Vec<_>, LogError>>()?;
+        let name = self.create_file(NEW)?;
+        let (path, path_new) = (name.path(&self.folder), format!("{}{NEW}", name.path(&self.folder)));
+        let written = self
+            .write_group(&plaintexts)
+            .and_then(|()| self.disk.rename(&path_new, &path).map_err(disk_error("rename", &path_new)))
+            .and_then(|()| self.sync_folder());
+        if written.is_err() {
+            self.current = None;
+            if let Err(error) = self.disk.remove(&path_new) {
+                tracing::debug!(%error, path = path_new, "left to be removed at the next start");
             }
         }
         written
@@ -279,12 +308,18 @@ impl Log {
 
     /// Begins a new file; its header and its name are durable afterwards.
     fn begin_file(&mut self) -> Result<(), LogError> {
+        self.create_file("")?;
+        self.sync_folder()
+    }
+
+    /// Makes the next file current, with `suffix` behind its name. Its header is durable afterwards, its name is not.
+    fn create_file(&mut self, suffix: &str) -> Result<FileName, LogError> {
         let name = FileName { generation: self.generation_next, first: self.next };
         if FileName::parse(&name.to_string()).is_none() {
             let file = self.closed.last().map_or_else(String::new, |(it, _)| it.to_string());
             return Err(LogError::GenerationsExhausted { folder: self.folder.clone(), file });
         }
-        let path = name.path(&self.folder);
+        let path = format!("{}{suffix}", name.path(&self.folder));
         let (header, bytes) = Header::create(&self.kek, &KIND, &name.context())
             .map_err(|source| LogError::Seal { file: path.clone(), source })?;
         self.generation_next = self.generation_next.saturating_add(1);
@@ -300,7 +335,7 @@ impl Log {
         if self.options.sync.files() {
             current.file.sync().map_err(disk_error("sync", &path))?;
         }
-        self.sync_folder()
+        Ok(name)
     }
 
     fn sync_folder(&self) -> Result<(), LogError> {

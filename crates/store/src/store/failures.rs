@@ -1,0 +1,274 @@
+//! The store under failures: power, disk, restarts, and readers beside the writer.
+
+use std::collections::BTreeMap;
+
+use panoptes_model::{EventId, Origin, RawBatch, Schema};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::*;
+use crate::disk::SimDisk;
+use crate::disk::sim::Dice;
+use crate::pivot::rows;
+
+const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
+
+fn key() -> KeyEncryptionKey {
+    KeyEncryptionKey::from_bytes([5; 32])
+}
+
+fn frame(id: FrameId, texts: &[String]) -> LogFrame {
+    let mut records = RawBatch::new();
+    let origin = records.origin(&Origin { source: "s".into(), input: "tcp".into(), ..Origin::default() });
+    for (n, text) in texts.iter().enumerate() {
+        records.push(origin, Timestamp(id.0 as i64), n as u64 + 1, text.as_bytes());
+    }
+    LogFrame { id, now: Timestamp(i64::MAX), rules_epoch: 0, snapshots_epoch: 0, records }
+}
+
+/// Stands in for `prepare`: every record is an event, some days apart.
+fn prepared(frame: &LogFrame) -> Arc<EventBatch> {
+    let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
+    let schema = Arc::new(Schema::ecs());
+    Arc::new(EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
+        for (n, record) in frame.records.records.iter().enumerate() {
+            let original = std::str::from_utf8(frame.records.bytes_of(record)).unwrap();
+            writer.begin(original, 0, record.received_at, record.position);
+            writer.time(Timestamp((frame.id.0 as i64 + n as i64) % 3 * DAY));
+        }
+    }))
+}
+
+fn open(disk: &SimDisk) -> Result<(Store, Recovery), StoreError> {
+    Store::open_on(Arc::new(disk.clone()), &key(), None, StoreOptions::default())
+}
+
+/// Every event that a search would see, and how often.
+fn events(disk: &SimDisk, store: &Store) -> BTreeMap<EventId, (String, u32)> {
+    let (hot, segments) = store.snapshot();
+    let mut seen: BTreeMap<EventId, (String, u32)> = BTreeMap::new();
+    let mut see = |id, text: &str| seen.entry(id).or_insert_with(|| (text.to_owned(), 0)).1 += 1;
+    for event in hot.iter().flat_map(|it| it.events()) {
+        see(event.id(), event.original());
+    }
+    for segment in segments {
+        let sealed = read_all(&*disk.open_read(&segment.file).unwrap()).unwrap();
+        assert_eq!(panoptes_seal::sha256(&[&sealed]), segment.digest);
+        let plain = bytes::Bytes::from(ChunkOpener::open_all(&key(), &sealed).unwrap());
+        for batch in ParquetRecordBatchReaderBuilder::try_new(plain).unwrap().build().unwrap() {
+            for row in rows(&batch.unwrap()) {
+                let Some(crate::pivot::FieldValue::Text(text)) = row.get("event.original") else { panic!("no text") };
+                see(row.id, text);
+            }
+        }
+    }
+    seen
+}
+
+/// What the pipeline around a store knows.
+#[derive(Default)]
+struct Caller {
+    /// Acknowledged frames and what they hold.
+    acknowledged: BTreeMap<FrameId, Vec<String>>,
+    /// Frames that failed: they may be found, whole, or not.
+    failed: BTreeMap<FrameId, Vec<Vec<String>>>,
+    folded: FrameId,
+}
+
+impl Caller {
+    /// Opens the store and brings back what is not in segments, as the pipeline does.
+    fn start(&mut self, disk: &SimDisk) -> Result<Store, StoreError> {
+        let (store, recovery) = open(disk)?;
+        let folded = store.read_checkpoint()?.map_or(0, |it| u64::from_le_bytes(it.try_into().unwrap()));
+        assert!(FrameId(folded) >= self.folded, "a checkpoint that was written stays written");
+        self.folded = FrameId(folded);
+        let sealed = store.sealed_through();
+        let mut next = self.folded.min(sealed).next();
+        for frame in recovery.frames_after(self.folded.min(sealed)) {
+            let frame = frame.unwrap();
+            assert_eq!(frame.id, next, "nothing is missing in the middle");
+            next = next.next();
+            // Folding would happen here for frames after `folded`.
+            store.keep(prepared(&frame));
+        }
+        let last = self.acknowledged.last_key_value().map_or(FrameId(0), |it| *it.0);
+        assert!(next > last || sealed >= last, "acknowledged frames are there");
+        Ok(store)
+    }
+
+    fn check(&self, disk: &SimDisk, store: &Store) {
+        let mut seen = events(disk, store);
+        assert!(seen.values().all(|it| it.1 == 1), "every event is in one place");
+        for (id, texts) in &self.acknowledged {
+            for (index, text) in texts.iter().enumerate() {
+                let found = seen.remove(&EventId { frame: *id, index: index as u32 });
+                assert_eq!(found.map(|it| it.0).as_ref(), Some(text));
+            }
+        }
+        for (id, (text, _)) in seen {
+            let possible = self.failed.get(&id.frame).into_iter().flatten();
+            assert!(possible.into_iter().any(|it| it.get(id.index as usize) == Some(&text)), "{id} came from nowhere");
+        }
+    }
+
+    fn work(&mut self, store: &Store, dice: &mut Dice) -> Result<(), StoreError> {
+        match dice.below(8) {
+            0 => {
+                store.seal(Timestamp(7))?;
+            }
+            1 => {
+                let through = store.next_frame().0 - 1;
+                store.write_checkpoint(&through.to_le_bytes())?;
+                self.folded = FrameId(through);
+                store.release(self.folded)?;
+            }
+            _ => {
+                let first = store.next_frame();
+                let frames: Vec<_> = (0..1 + dice.below(3))
+                    .map(|n| {
+                        let id = FrameId(first.0 + n);
+                        let texts: Vec<_> = (0..dice.below(4)).map(|_| format!("text {}", dice.next())).collect();
+                        (id, texts)
+                    })
+                    .collect();
+                let made: Vec<LogFrame> = frames.iter().map(|(id, texts)| frame(*id, texts)).collect();
+                match store.append(&made) {
+                    Ok(()) => {
+                        self.acknowledged.extend(frames);
+                        made.iter().for_each(|it| store.keep(prepared(it)));
+                    }
+                    Err(error) => {
+                        frames.into_iter().for_each(|(id, texts)| self.failed.entry(id).or_default().push(texts));
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn power_failures_at_any_moment_lose_and_double_nothing() {
+    for seed in 0..150 {
+        let disk = SimDisk::new();
+        let mut dice = Dice::new(seed);
+        let mut caller = Caller::default();
+        for _ in 0..6 {
+            let store = match caller.start(&disk) {
+                Ok(store) => store,
+                Err(_) => {
+                    // The power went away while starting.
+                    disk.crash(dice.next());
+                    caller.start(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"))
+                }
+            };
+            caller.check(&disk, &store);
+            disk.power_off_after(dice.below(120));
+            for _ in 0..dice.below(40) {
+                if caller.work(&store, &mut dice).is_err() {
+                    break;
+                }
+            }
+            drop(store);
+            disk.crash(dice.next());
+            if dice.percent(30) {
+                disk.power_off_after(dice.below(12));
+            }
+        }
+        disk.crash(0);
+        let store = caller.start(&disk).unwrap();
+        caller.check(&disk, &store);
+        // What is left of interrupted sealings is gone.
+        let (_, segments) = store.snapshot();
+        assert_eq!(disk.list(FOLDER).unwrap().len(), segments.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_start_that_breaks_off_anywhere_loses_nothing() {
+    for cut in 0..40 {
+        let disk = SimDisk::new();
+        let (store, _) = open(&disk).unwrap();
+        let frames: Vec<_> = (1..=4).map(|n| frame(FrameId(n), &["x".to_owned()])).collect();
+        store.append(&frames[..1]).unwrap();
+        store.append(&frames[1..]).unwrap();
+        drop(store);
+        disk.kill();
+        disk.power_off_after(cut);
+        let whole = open(&disk).is_ok();
+        disk.crash(cut);
+        let (_, recovery) = open(&disk).unwrap();
+        assert_eq!(
+            recovery.frames_after(FrameId(0)).map(|it| it.unwrap()).collect::<Vec<_>>(),
+            frames,
+            "{cut} {whole}"
+        );
+        let names = disk.list(LOG).unwrap();
+        assert!(names.iter().all(|it| it.ends_with(".wal")), "{names:?}");
+    }
+}
+
+#[test]
+fn a_failed_sealing_keeps_events_searchable_and_is_tried_again() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let texts = vec!["one".to_owned(), "two".to_owned()];
+    let made = frame(store.next_frame(), &texts);
+    store.append(std::slice::from_ref(&made)).unwrap();
+    store.keep(prepared(&made));
+    // Every operation of a sealing fails once.
+    let before = disk.operations();
+    let mut failures = 0;
+    loop {
+        disk.fail_operation(failures);
+        match store.seal(Timestamp(1)) {
+            Ok(rows) => {
+                assert_eq!(rows, 2);
+                break;
+            }
+            Err(_) => failures += 1,
+        }
+        assert_eq!(events(&disk, &store).len(), 2);
+    }
+    assert!(failures > 5 && disk.operations() > before, "{failures}");
+    assert_eq!((events(&disk, &store).len(), store.hot_bytes()), (2, 0));
+    disk.kill();
+    let (store, _) = open(&disk).unwrap();
+    assert_eq!(events(&disk, &store).len(), 2);
+    assert_eq!(disk.list(FOLDER).unwrap().len(), store.snapshot().1.len());
+}
+
+#[test]
+fn sealing_is_due_by_size_and_by_age_even_behind_frames_without_events() {
+    let disk = SimDisk::new();
+    let options = StoreOptions { segment_bytes: 2_000, segment_age: Duration::from_nanos(50), ..Default::default() };
+    let (store, _) = Store::open_on(Arc::new(disk), &key(), None, options).unwrap();
+    assert!(!store.seal_due(Timestamp(i64::MAX)));
+    store.keep(prepared(&frame(FrameId(1), &[])));
+    assert_eq!(store.seal(Timestamp(0)).unwrap(), 0);
+    store.keep(prepared(&frame(FrameId(10), &["x".to_owned()])));
+    assert!(!store.seal_due(Timestamp(59)) && store.seal_due(Timestamp(60)));
+    store.keep(prepared(&frame(FrameId(11), &["x".repeat(3_000)])));
+    assert!(store.seal_due(Timestamp(0)));
+    store.seal(Timestamp(0)).unwrap();
+    assert_eq!((store.sealed_through(), store.seal_due(Timestamp(i64::MAX))), (FrameId(11), false));
+    store.keep(prepared(&frame(FrameId(11), &["again".to_owned()])));
+    assert_eq!(store.hot_bytes(), 0, "what is sealed is not kept again");
+}
+
+#[test]
+fn a_reader_beside_the_writer_sees_every_event_once_at_any_moment() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let mut dice = Dice::new(3);
+    let mut caller = Caller::default();
+    for _ in 0..60 {
+        caller.work(&store, &mut dice).unwrap();
+        let reader = StoreReader::open_on(Arc::new(disk.clone()), &key()).unwrap();
+        let hot: Vec<_> = reader.log.frames_after(reader.sealed_through).map(|it| prepared(&it.unwrap())).collect();
+        let in_segments: u64 = reader.segments.iter().map(|it| it.rows).sum();
+        let in_memory: usize = hot.iter().map(|it| it.len()).sum();
+        let all: usize = caller.acknowledged.values().map(Vec::len).sum();
+        assert_eq!(in_segments + in_memory as u64, all as u64);
+    }
+}
