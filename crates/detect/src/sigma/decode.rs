@@ -1,7 +1,8 @@
 //! Fields that rules may use though no event carries them: they are worked out when a rule asks.
 //!
 //! `url.decoded` is the target of a request as the server behind it would read it: percent-decoding undone up to
-//! [`ROUNDS_MAX`] times (attackers encode twice to pass filters), `%uXXXX` too, and `+` in the query as a space.
+//! [`ROUNDS_MAX`] times (attackers encode twice to pass filters), `%uXXXX` too, `+` in the query as a space, and before
+//! all that what servers escape when they write the log (`\x22`, `\"`).
 //! `url.original` stays as it was sent, so rules can match on the encoding itself.
 
 use std::borrow::Cow;
@@ -28,7 +29,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let text = text.get(..text.floor_char_boundary(URL_BYTES_MAX)).unwrap_or_default();
     let query_start = text.find('?').unwrap_or(text.len());
     let plus_in_query = text.get(query_start..).is_some_and(|query| query.contains('+'));
-    if !plus_in_query && !text.contains('%') {
+    if !plus_in_query && !text.contains(['%', '\\']) {
         return Cow::Borrowed(text);
     }
     let mut bytes = text.as_bytes().to_vec();
@@ -36,6 +37,9 @@ fn decoded(text: &str) -> Cow<'_, str> {
         for byte in bytes.iter_mut().skip(query_start).filter(|byte| **byte == b'+') {
             *byte = b' ';
         }
+    }
+    if text.contains('\\') {
+        bytes = without_log_escapes(&bytes);
     }
     for _ in 0..ROUNDS_MAX {
         let Some(next) = undo_once(&bytes) else { break };
@@ -77,6 +81,25 @@ fn undo_once(bytes: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(out)
 }
 
+/// `bytes` as they were before nginx (`\xHH`) or Apache (that, `\"`, `\\`) wrote them to its log.
+fn without_log_escapes(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, tail)) = rest.split_first() {
+        let (byte, after) = match (first, tail) {
+            (b'\\', [b'x', high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => (*first, tail),
+            },
+            (b'\\', [escaped @ (b'"' | b'\\'), after @ ..]) => (*escaped, after),
+            _ => (*first, tail),
+        };
+        out.push(byte);
+        rest = after;
+    }
+    out
+}
+
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|it| it as u8)
 }
@@ -94,6 +117,8 @@ mod tests {
         assert_eq!(decoded("/%25252527"), "/%27", "a fourth layer stays");
         assert_eq!(decoded("/?q=%u0027or"), "/?q='or");
         assert_eq!(decoded("/100%/%zz%4"), "/100%/%zz%4");
+        assert_eq!(decoded(r#"/?q=\x22\x3e<b>\"\\x"#), r#"/?q="><b>"\x"#);
+        assert_eq!(decoded(r"/..\..\x\xg1\"), r"/..\..\x\xg1\");
     }
 
     #[test]
