@@ -34,7 +34,7 @@ use jiff::tz::TimeZone;
 use panoptes_model::Timestamp;
 
 pub(crate) use self::pool::Dress;
-pub(crate) use self::stage::{ExpectedAlert, Staged};
+pub(crate) use self::stage::Staged;
 
 use self::cast::Cast;
 use self::kinds::{FIRST_STORIES, Rare, Source};
@@ -248,11 +248,6 @@ impl Generator {
     /// The attacks that were staged so far, the oldest first.
     pub(crate) fn staged(&self) -> &[Staged] {
         self.stage.as_ref().map_or(&[], Stage::staged)
-    }
-
-    /// How many lines were written.
-    pub(crate) const fn lines(&self) -> u64 {
-        self.lines
     }
 
     /// Whether every line is a JSON object.

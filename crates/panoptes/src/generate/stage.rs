@@ -7,7 +7,7 @@
 //! [`NOMINAL_RATE`], whichever is more. So 100,000 lines hold the same attacks whether they are sent within 20
 //! seconds or written to a file in one.
 
-use std::net::Ipv4Addr;
+use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -33,13 +33,8 @@ const RUNNING_MAX: usize = 16;
 /// An attack that was staged, and what must come of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Staged {
-    /// [`Attack::name`]
-    pub(crate) name: &'static str,
-    /// [`Attack::title`]
-    pub(crate) title: &'static str,
+    title: &'static str,
     pub(crate) started_at: Timestamp,
-    /// The address it comes from, where it has one.
-    pub(crate) attacker: Ipv4Addr,
     pub(crate) expected: Vec<ExpectedAlert>,
     pub(crate) lines_total: usize,
     /// How many of its lines are out. Alerts are owed only for a finished one.
@@ -49,6 +44,13 @@ pub(crate) struct Staged {
 impl Staged {
     pub(crate) const fn is_finished(&self) -> bool {
         self.lines_written == self.lines_total
+    }
+}
+
+/// What it is, for people: `SSH password guessing`.
+impl fmt::Display for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.title)
     }
 }
 
@@ -154,10 +156,8 @@ impl Stage {
         if is_told {
             let expected = attack.expected.iter();
             self.staged.push(Staged {
-                name: attack.name,
                 title: attack.title,
                 started_at: now,
-                attacker: role.attacker,
                 expected: expected
                     .map(|it| ExpectedAlert {
                         title: it.title,

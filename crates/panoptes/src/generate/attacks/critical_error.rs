@@ -4,7 +4,6 @@ use super::super::kinds::write_json;
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "critical_error",
     title: "critical application error",
     expected: &[Expected { title: "Critical log message", about: Some(("host.name", Who::Host)) }],
     kind: "json",

@@ -43,8 +43,6 @@ pub(crate) static ALL: &[&Attack] = &[
 
 /// An attack that can be staged.
 pub(crate) struct Attack {
-    /// The name of its file.
-    pub(crate) name: &'static str,
     /// For people: `SSH password guessing`.
     pub(crate) title: &'static str,
     /// What must be alerted.
@@ -161,9 +159,9 @@ mod tests {
     fn every_attack_expects_something_and_names_whom_it_expects() {
         let mut names = HashSet::new();
         for attack in ALL {
-            assert!(names.insert(attack.name), "{} is listed twice", attack.name);
-            assert!(!attack.expected.is_empty(), "{} expects nothing", attack.name);
-            assert!(super::super::kinds::ALL.iter().any(|kind| kind.name == attack.kind), "{}", attack.name);
+            assert!(names.insert(attack.title), "{} is listed twice", attack.title);
+            assert!(!attack.expected.is_empty(), "{} expects nothing", attack.title);
+            assert!(super::super::kinds::ALL.iter().any(|kind| kind.name == attack.kind), "{}", attack.title);
             let (text, person, host) = staged(attack);
             for (_, who) in attack.expected.iter().filter_map(|it| it.about) {
                 let name = match who {
@@ -171,7 +169,7 @@ mod tests {
                     Who::Person => person,
                     Who::Host => host,
                 };
-                assert!(text.contains(name), "{} never names {name}:\n{text}", attack.name);
+                assert!(text.contains(name), "{} never names {name}:\n{text}", attack.title);
             }
         }
     }
@@ -191,7 +189,7 @@ mod tests {
             };
             (attack.write)(&mut script, &mut role);
             assert_eq!(script.at.len(), script.pool.len());
-            assert!(script.at.is_sorted() && script.at.last().unwrap().as_millis() <= 4_000, "{}", attack.name);
+            assert!(script.at.is_sorted() && script.at.last().unwrap().as_millis() <= 4_000, "{}", attack.title);
         }
     }
 }

@@ -26,7 +26,6 @@ const DONE: [&str; 8] = [
 ];
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "never_seen_message",
     title: "never-seen message",
     // The finding names the stream, and whoever takes the lines in names that.
     expected: &[Expected { title: "Message of a kind never seen from this source", about: None }],

@@ -6,7 +6,6 @@ use super::{Attack, Expected, Who};
 const PRIORITY: u8 = 86;
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "new_privileged_user",
     title: "new privileged user",
     expected: &[Expected { title: "New member of a privileged group", about: Some(("host.name", Who::Host)) }],
     kind: "sudo",

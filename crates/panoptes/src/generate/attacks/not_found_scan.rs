@@ -8,7 +8,6 @@ const FOLDERS: [&str; 10] =
 const FILES: [&str; 6] = ["index.php", "login.jsp", "setup.aspx", "readme.txt", "news.html", "status"];
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "not_found_scan",
     title: "scan for hidden pages",
     expected: &[Expected { title: "Search for hidden pages", about: Some(("source.ip", Who::Attacker)) }],
     kind: "nginx",

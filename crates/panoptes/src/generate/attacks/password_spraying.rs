@@ -4,7 +4,6 @@ use super::super::kinds::failed;
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "password_spraying",
     title: "password spraying",
     expected: &[Expected { title: "SSH password spraying", about: Some(("source.ip", Who::Attacker)) }],
     kind: "sshd",

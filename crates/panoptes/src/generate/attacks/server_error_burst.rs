@@ -4,7 +4,6 @@ use super::super::kinds::{AGENTS, Access};
 use super::{Attack, Expected};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "server_error_burst",
     title: "burst of server errors",
     // Access logs name no host.
     expected: &[Expected { title: "Many failed requests of one server", about: None }],

@@ -4,7 +4,6 @@ use super::super::kinds::{SSHD_PRIORITY, failed};
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "ssh_password_guessing",
     title: "SSH password guessing",
     expected: &[Expected { title: "SSH password guessing", about: Some(("source.ip", Who::Attacker)) }],
     kind: "sshd",

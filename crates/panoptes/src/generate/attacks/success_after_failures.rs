@@ -4,7 +4,6 @@ use super::super::kinds::{accepted, failed};
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "success_after_failures",
     title: "login after many failures",
     expected: &[Expected {
         title: "SSH login succeeded after many failures",

@@ -4,7 +4,6 @@ use super::super::kinds::SUDO_PRIORITY_ALERT;
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "sudo_failures",
     title: "sudo failures",
     expected: &[Expected { title: "sudo password wrong again and again", about: Some(("user.name", Who::Person)) }],
     kind: "sudo",

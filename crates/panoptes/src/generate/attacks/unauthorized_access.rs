@@ -4,7 +4,6 @@ use super::super::kinds::write_json;
 use super::{Attack, Expected, Who};
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "unauthorized_access",
     title: "unauthorized access",
     expected: &[Expected { title: "Message speaks of an attack", about: Some(("source.ip", Who::Attacker)) }],
     kind: "json",

@@ -25,7 +25,6 @@ pub(super) const REQUESTS: [(&str, &str, u16); 14] = [
 ];
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "web_attack",
     title: "web attack",
     expected: &[
         Expected { title: "SQL injection attempt", about: Some(("source.ip", Who::Attacker)) },

@@ -20,7 +20,6 @@ const PROBES: [&str; 8] = [
 ];
 
 pub(super) static ATTACK: Attack = Attack {
-    name: "web_scanner",
     title: "web scanner",
     expected: &[
         Expected { title: "Attack tool in the user agent", about: Some(("source.ip", Who::Attacker)) },
