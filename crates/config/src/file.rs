@@ -307,17 +307,11 @@ pub struct NeverSeenSection {
     /// ... and for so long.
     #[schemars(range(max = 31_536_000))]
     pub learn_seconds: u32,
-    /// How many patterns are remembered at the stated error rate.
-    #[schemars(range(min = 1_000, max = 100_000_000))]
-    pub patterns_max: u64,
-    /// Share of new patterns that are taken for known ones.
-    #[schemars(range(min = 0.000_001, max = 0.1))]
-    pub error_rate: f64,
 }
 
 impl Default for NeverSeenSection {
     fn default() -> Self {
-        Self { enabled: true, learn_events: 1_000, learn_seconds: 3_600, patterns_max: 1_000_000, error_rate: 0.001 }
+        Self { enabled: true, learn_events: 1_000, learn_seconds: 3_600 }
     }
 }
 

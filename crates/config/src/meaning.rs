@@ -108,8 +108,6 @@ pub struct StoreConfig {
 pub struct NeverSeenConfig {
     pub learn_events: u64,
     pub learn_time: Duration,
-    pub patterns_max: u64,
-    pub error_rate: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -42,28 +42,40 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Watch: logs of this machine, HTTP 8080, TCP 9090, syslog 5514, all on 127.0.0.1
-    #[command(after_help = "Examples:\n  panoptes run\n  panoptes run --file '/srv/app/*.log' --alerts json\n  echo '<38>Jan 15 10:30:00 web1 sshd[4242]: Failed password for root from 203.0.113.9 port 22 ssh2' | nc localhost 9090\n  curl -d '{\"level\":\"CRITICAL\",\"message\":\"Unauthorized access from 192.168.1.100\"}' localhost:8080/logs")]
+    #[command(
+        after_help = "Examples:\n  panoptes run\n  panoptes run --file '/srv/app/*.log' --alerts json\n  echo '<38>Jan 15 10:30:00 web1 sshd[4242]: Failed password for root from 203.0.113.9 port 22 ssh2' | nc localhost 9090\n  curl -d '{\"level\":\"CRITICAL\",\"message\":\"Unauthorized access from 192.168.1.100\"}' localhost:8080/logs"
+    )]
     Run(RunArgs),
     /// See true alerts within a minute: generated traffic and staged attacks in a temporary folder
     #[command(after_help = "Examples:\n  panoptes demo\n  panoptes demo --for 30s")]
     Demo(DemoArgs),
     /// Look for attacks in files, folders and archives; nothing is stored
-    #[command(after_help = "Examples:\n  panoptes scan /var/log/auth.log* access.log.gz --min-level medium\n  panoptes scan logs/ --format jsonl | jq .rule.title\n  panoptes scan app.log --fail-on high       # exit 1 if anything high or worse was found\n  journalctl -o short-iso | panoptes scan -")]
+    #[command(
+        after_help = "Examples:\n  panoptes scan /var/log/auth.log* access.log.gz --min-level medium\n  panoptes scan logs/ --format jsonl | jq .rule.title\n  panoptes scan app.log --fail-on high       # exit 1 if anything high or worse was found\n  journalctl -o short-iso | panoptes scan -"
+    )]
     Scan(ScanArgs),
     /// Take old logs into the evidence store, with detection
-    #[command(after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d")]
+    #[command(
+        after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d"
+    )]
     Import(ImportArgs),
     /// Find events in the evidence
-    #[command(after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   AND  OR  NOT  -word  ( )")]
+    #[command(
+        after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   AND  OR  NOT  -word  ( )"
+    )]
     Search(SearchArgs),
     /// List and work through alerts
     #[command(subcommand)]
     Alerts(AlertsCommand),
     /// Write realistic logs, with or without anomalies, to a file or a running instance
-    #[command(after_help = "Examples:\n  panoptes generate --count 20\n  panoptes generate --rate 5000 --to tcp://127.0.0.1:9090 --count 100000\n  panoptes generate --to http://127.0.0.1:8080/logs --for 1m --no-anomalies")]
+    #[command(
+        after_help = "Examples:\n  panoptes generate --count 20\n  panoptes generate --rate 5000 --to tcp://127.0.0.1:9090 --count 100000\n  panoptes generate --to http://127.0.0.1:8080/logs --for 1m --no-anomalies"
+    )]
     Generate(GenerateArgs),
     /// Show what Panoptes understands of each line of a file
-    #[command(after_help = "Examples:\n  panoptes normalize /var/log/auth.log | head\n  panoptes normalize access.log --explain --limit 3")]
+    #[command(
+        after_help = "Examples:\n  panoptes normalize /var/log/auth.log | head\n  panoptes normalize access.log --explain --limit 3"
+    )]
     Normalize(NormalizeArgs),
     /// List and check detection rules
     #[command(subcommand)]
@@ -72,9 +84,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the completion script of a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 /// How a listing is written.
@@ -218,7 +228,9 @@ pub(crate) struct SearchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlertsCommand {
     /// List alerts, newest first
-    #[command(after_help = "Examples:\n  panoptes alerts list --state open --level high\n  panoptes alerts list --entity source.ip=203.0.113.9 --format jsonl")]
+    #[command(
+        after_help = "Examples:\n  panoptes alerts list --state open --level high\n  panoptes alerts list --entity source.ip=203.0.113.9 --format jsonl"
+    )]
     List(AlertsListArgs),
     /// Everything about one alert: evidence, entities, history, what to do next
     Show {
@@ -234,7 +246,9 @@ pub(crate) enum AlertsCommand {
         note: Option<String>,
     },
     /// Close it with a reason
-    #[command(after_help = "Example:\n  panoptes alerts resolve 3f2a --reason true-positive --note \"blocked at the firewall\"")]
+    #[command(
+        after_help = "Example:\n  panoptes alerts resolve 3f2a --reason true-positive --note \"blocked at the firewall\""
+    )]
     Resolve {
         id: String,
         /// true-positive, false-positive, benign or duplicate

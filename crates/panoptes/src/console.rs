@@ -1,7 +1,6 @@
 //! What people see: alerts as text or JSON lines, and errors as one sentence with its causes.
 #![expect(clippy::print_stderr, reason = "the command line talks to its user")]
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 
 use panoptes_model::{Alert, AlertUpdate, Entity, Finding, Severity, Timestamp};
@@ -76,32 +75,31 @@ pub(crate) fn short_id(alert: &Alert) -> String {
 
 /// An alert as a block of a few lines: who, whom, when, how often, what next.
 pub(crate) fn alert_text(alert: &Alert, palette: Palette) -> String {
-    let mut out = scan_text(alert, palette);
-    let _ = writeln!(out, "  next   {} alerts show {}", program(), short_id(alert));
-    out
+    format!("{}  next   {} alerts show {}\n", scan_text(alert, palette), program(), short_id(alert))
 }
 
 /// The same without a next step: a scan keeps nothing that could be shown again.
 pub(crate) fn scan_text(alert: &Alert, palette: Palette) -> String {
-    let mut out = String::new();
-    let techniques = techniques(&alert.rule.tags);
-    let _ = write!(out, "{} {}", palette.severity(alert.rule.level), palette.bold(&alert.rule.title));
-    if !techniques.is_empty() {
-        let _ = write!(out, "  {}", palette.dim(&techniques.join(" ")));
+    let techniques = techniques(&alert.rule.tags).join(" ");
+    let who = match entities_text(&alert.entities) {
+        who if who.is_empty() => "(nobody named)".to_owned(),
+        who => who,
+    };
+    let events = if alert.count == 1 { "1 event".to_owned() } else { format!("{} events", alert.count) };
+    let head = format!(
+        "{} {}  {}",
+        palette.severity(alert.rule.level),
+        palette.bold(&alert.rule.title),
+        palette.dim(&techniques)
+    );
+    let mut lines = vec![head.trim_end().to_owned(), format!("  who    {who}")];
+    if !alert.context.is_empty() {
+        lines.push(format!("  with   {}", entities_text(&alert.context)));
     }
-    let _ = writeln!(out);
-    let who = entities_text(&alert.entities);
-    let context = entities_text(&alert.context);
-    let _ = writeln!(out, "  who    {}", if who.is_empty() { "(nobody named)" } else { &who });
-    if !context.is_empty() {
-        let _ = writeln!(out, "  with   {context}");
-    }
-    let _ = writeln!(out, "  when   {}", span_text(alert.first_seen, alert.last_seen));
-    let events = if alert.count == 1 { "1 event" } else { "events" };
-    let count = if alert.count == 1 { String::new() } else { format!("{} ", alert.count) };
-    let _ = writeln!(out, "  what   {}{events}: {}", count, harmless(&alert.reason));
-    let _ = writeln!(out, "  line   {}", palette.dim(&one_line(&alert.sample)));
-    out
+    lines.push(format!("  when   {}", span_text(alert.first_seen, alert.last_seen)));
+    lines.push(format!("  what   {events}: {}", harmless(&alert.reason)));
+    lines.push(format!("  line   {}", palette.dim(&one_line(&alert.sample))));
+    lines.join("\n") + "\n"
 }
 
 /// The command as the user typed it: `panoptes`, or the path of a build.

@@ -14,6 +14,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use panoptes_intake::Sink;
 
 use crate::pipeline::Vitals;
 
@@ -21,6 +22,8 @@ use crate::pipeline::Vitals;
 pub(crate) struct Health {
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) prometheus: PrometheusHandle,
+    /// Asked only for how full the queue is.
+    pub(crate) sink: Sink,
 }
 
 pub(crate) fn router(health: Health) -> Router {
@@ -46,6 +49,10 @@ async fn ready(State(health): State<Health>) -> Response {
 
 async fn metrics(State(health): State<Health>) -> Response {
     let vitals = &health.vitals;
+    let depth = health.sink.depth();
+    metrics::gauge!("panoptes_queue_batches").set(depth.batches as f64);
+    metrics::gauge!("panoptes_queue_bytes").set(depth.bytes as f64);
+    metrics::gauge!("panoptes_queue_bytes_max").set(depth.limits.bytes_max as f64);
     let frame = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Acquire) as f64;
     metrics::gauge!("panoptes_log_committed_frame").set(frame(&vitals.committed));
     metrics::gauge!("panoptes_log_folded_frame").set(frame(&vitals.folded));

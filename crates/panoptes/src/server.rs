@@ -15,8 +15,8 @@ use panoptes_correlate::DeduplicatorOptions;
 use panoptes_detect::DetectorOptions;
 use panoptes_engine::{Fold, FoldOptions, Preparer};
 use panoptes_intake::inputs::{
-    FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, HttpConfig, HttpInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
-    SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+    FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, HttpConfig, HttpInput, StartAt, StdinConfig,
+    StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
@@ -58,6 +58,7 @@ impl Core {
         rules: &[PathBuf],
         fold: FoldOptions,
         on_alerts: OnAlerts,
+        counters: Counters,
         before: impl FnOnce() -> anyhow::Result<Submissions>,
     ) -> anyhow::Result<Self> {
         surroundings::make_data_dir(&config.data_dir)?;
@@ -83,6 +84,7 @@ impl Core {
             log,
             submissions,
             on_alerts,
+            counters,
             clock: time::now,
             preparers: surroundings::workers(config),
             vitals: Arc::clone(&vitals),
@@ -105,8 +107,9 @@ pub(crate) struct Importer {
 impl Importer {
     pub(crate) fn start(config: &Config, fold: FoldOptions, on_alerts: OnAlerts) -> anyhow::Result<Self> {
         let (sink, submissions) = queue(config);
-        let core = Core::start(config, &[], fold, on_alerts, || Ok(submissions))?;
-        Ok(Self { core, sink, counters: Counters::new() })
+        let counters = Counters::new();
+        let core = Core::start(config, &[], fold, on_alerts, counters.clone(), || Ok(submissions))?;
+        Ok(Self { core, sink, counters })
     }
 
     pub(crate) fn sink(&self) -> &Sink {
@@ -156,7 +159,7 @@ impl Server {
         let counters = Counters::new();
         let context = Context { sink, counters, clock: Arc::new(time::now), shutdown: shutdown.clone() };
         let mut bound = None;
-        let core = Core::start(config, &rules, fold, on_alerts, || {
+        let core = Core::start(config, &rules, fold, on_alerts, context.counters.clone(), || {
             bound = Some(runtime.block_on(Inputs::bind(config))?);
             Ok(submissions)
         })?;
@@ -175,7 +178,14 @@ impl Server {
             vitals: Arc::clone(&vitals),
             runtime,
         };
-        server.start_inputs(inputs, config, &context, positions, Health { vitals, prometheus }, stdin)?;
+        server.start_inputs(
+            inputs,
+            config,
+            &context,
+            positions,
+            Health { vitals, prometheus, sink: context.sink.clone() },
+            stdin,
+        )?;
         Ok(server)
     }
 
@@ -276,7 +286,10 @@ impl Server {
             tokio::time::timeout(shutdown_max, drain).await.is_ok()
         });
         if !drained {
-            tracing::warn!("some inputs did not drain within {} s; what was acknowledged is safe", shutdown_max.as_secs());
+            tracing::warn!(
+                "some inputs did not drain within {} s; what was acknowledged is safe",
+                shutdown_max.as_secs()
+            );
         }
         // Ends tasks that still hold a sink, so that the queue closes.
         drop(inputs);

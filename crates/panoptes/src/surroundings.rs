@@ -8,9 +8,9 @@ use panoptes_catalog::blocking::Catalog;
 use panoptes_config::{Config, Environment, Override};
 use panoptes_detect::{CompileOptions, RuleSet};
 use panoptes_normalize::{Options as NormalizeOptions, Zone};
+use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
 use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
-use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
 
 use crate::cli::Global;
 use crate::rules as rule_files;
@@ -91,8 +91,7 @@ fn catalog_path(data_dir: &Path) -> PathBuf {
 /// The catalogue of the data folder.
 pub(crate) fn catalog(config: &Config, key: &KeyEncryptionKey, mode: OpenMode) -> anyhow::Result<Catalog> {
     let path = catalog_path(&config.data_dir);
-    Catalog::open(&path, key, mode)
-        .with_context(|| format!("cannot open the catalogue {}", path.display()))
+    Catalog::open(&path, key, mode).with_context(|| format!("cannot open the catalogue {}", path.display()))
 }
 
 /// Makes the data folder, readable by its owner only.
@@ -105,10 +104,7 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
 
 /// Cores to work with.
 pub(crate) fn workers(config: &Config) -> usize {
-    config
-        .limits
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get))
+    config.limits.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get))
 }
 
 /// What the configuration says to the store.

@@ -11,6 +11,20 @@ pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
+/// Measures how long work takes.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[expect(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+pub(crate) fn stopwatch() -> Stopwatch {
+    Stopwatch(std::time::Instant::now())
+}
+
+impl Stopwatch {
+    pub(crate) fn elapsed_micros(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
 /// `90s`, `10m`, `2h`, `7d`, `500ms`, `1h30m`, or bare seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let malformed = || format!("`{text}` is not a duration; write for example 90s, 10m, 24h or 7d");
@@ -76,7 +90,8 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_write_them() {
-        for (text, seconds) in [("90s", 90), ("10m", 600), ("24h", 86_400), ("7d", 604_800), ("1h30m", 5_400), ("5", 5)] {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("24h", 86_400), ("7d", 604_800), ("1h30m", 5_400), ("5", 5)]
+        {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
         }
         for text in ["", "m", "5x", "-5s", "99999999999999999999d"] {

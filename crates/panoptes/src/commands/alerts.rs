@@ -104,7 +104,16 @@ fn list(out: &mut impl Write, catalog: &Catalog, args: &AlertsListArgs) -> anyho
     }
     if args.format == Format::Csv {
         let mut table = Table::new([
-            "id", "level", "state", "resolution", "first_seen", "last_seen", "count", "rule_id", "rule", "entities",
+            "id",
+            "level",
+            "state",
+            "resolution",
+            "first_seen",
+            "last_seen",
+            "count",
+            "rule_id",
+            "rule",
+            "entities",
         ]);
         for record in &records {
             let alert = &record.alert;

@@ -29,7 +29,8 @@ const ALERTS_MAX: usize = 10_000;
 const SETTLE: Duration = Duration::from_millis(1_500);
 
 pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<Outcome> {
-    let folder = tempfile::Builder::new().prefix("panoptes-demo-").tempdir().context("cannot make a temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("panoptes-demo-").tempdir().context("cannot make a temporary folder")?;
     let config = config(global, folder.path())?;
     let mut fold = server::fold_options(&config, FindingOrigin::Live);
     fold.detector.never_seen.learn_events = LEARN_EVENTS;
@@ -101,12 +102,7 @@ fn config(global: &Global, folder: &std::path::Path) -> anyhow::Result<Config> {
     if global.config.is_some() || global.data.is_some() {
         tracing::warn!("the demo is always in a temporary folder: --config and --data are for `panoptes run`");
     }
-    let layers = Layers {
-        file: None,
-        environment: Environment::new([], false, folder),
-        overrides,
-        formats: &[],
-    };
+    let layers = Layers { file: None, environment: Environment::new([], false, folder), overrides, formats: &[] };
     Config::from_layers(&layers).map_err(|problems| anyhow::anyhow!("{problems}"))
 }
 
@@ -119,13 +115,24 @@ fn introduce(server: &Server, config: &Config, duration: Option<Duration>, rate:
         None => "until Ctrl-C".to_owned(),
     };
     writeln!(out, "  {rate} log lines a second with staged attacks between them, {until}; {} rules", server.rules)?;
-    writeln!(out, "  everything is encrypted in a temporary folder and gone afterwards; in another terminal, meanwhile:")?;
+    writeln!(
+        out,
+        "  everything is encrypted in a temporary folder and gone afterwards; in another terminal, meanwhile:"
+    )?;
     let program = console::program();
-    writeln!(out, "    export PANOPTES_DATA={} PANOPTES_KEY_FILE={}", config.data_dir.display(), config.key_file.display())?;
+    writeln!(
+        out,
+        "    export PANOPTES_DATA={} PANOPTES_KEY_FILE={}",
+        config.data_dir.display(),
+        config.key_file.display()
+    )?;
     writeln!(out, "    {program} alerts list")?;
     writeln!(out, "    {program} search 'event.outcome:failure' --limit 5")?;
     if let Some(http) = server.http {
-        writeln!(out, "    curl -d '{{\"level\":\"CRITICAL\",\"message\":\"Unauthorized access from 192.168.1.100\"}}' {http}/logs")?;
+        writeln!(
+            out,
+            "    curl -d '{{\"level\":\"CRITICAL\",\"message\":\"Unauthorized access from 192.168.1.100\"}}' {http}/logs"
+        )?;
     }
     writeln!(out)?;
     out.flush()?;

@@ -17,12 +17,8 @@ use crate::time;
 
 pub(super) fn run(args: &GenerateArgs) -> anyhow::Result<Outcome> {
     let target: Target = args.to.parse()?;
-    let options = Options {
-        mix: args.kind.parse()?,
-        dress: target.dress(),
-        anomalies: !args.no_anomalies,
-        ..Options::default()
-    };
+    let options =
+        Options { mix: args.kind.parse()?, dress: target.dress(), anomalies: !args.no_anomalies, ..Options::default() };
     let mut generator = Generator::new(args.seed, time::now(), &options);
     let mut sender = Sender::open(&target)?;
     let stop = stop_on_interrupt()?;
@@ -46,7 +42,8 @@ pub(super) fn run(args: &GenerateArgs) -> anyhow::Result<Outcome> {
 pub(super) fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot watch for Ctrl-C")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot watch for Ctrl-C")?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -77,7 +74,8 @@ fn progress_bar(plan: &Plan, target: &Target) -> ProgressBar {
 
 fn summarize(report: &Report) {
     let tally = &report.tally;
-    let acknowledged = if report.acknowledges { format!(", {} acknowledged", tally.acknowledged) } else { String::new() };
+    let acknowledged =
+        if report.acknowledges { format!(", {} acknowledged", tally.acknowledged) } else { String::new() };
     eprintln!(
         "{} lines sent{acknowledged}, {} failed, {:.1} MB in {:.1} s: {:.0} lines/s",
         tally.sent,

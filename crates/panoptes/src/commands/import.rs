@@ -41,11 +41,8 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome>
         }),
     )?;
     let progress = import.progress();
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(progress.bytes_total)
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new(progress.bytes_total) } else { ProgressBar::hidden() };
     if let Ok(style) =
         ProgressStyle::with_template("{spinner} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}")
     {

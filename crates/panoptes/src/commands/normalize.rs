@@ -19,9 +19,7 @@ pub(super) fn run(args: &NormalizeArgs) -> anyhow::Result<Outcome> {
     let normalizer = Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?);
     let mut input: Box<dyn BufRead> = match args.path.as_str() {
         "-" => Box::new(std::io::stdin().lock()),
-        path => Box::new(BufReader::new(
-            std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?,
-        )),
+        path => Box::new(BufReader::new(std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?)),
     };
     let origin = Origin {
         input: "file".to_owned(),

@@ -60,10 +60,9 @@ fn overrides(args: &RunArgs) -> Vec<Override> {
     });
     set("alerts.console", "--alerts", alerts);
     set("alerts.file", "--alerts-file", args.alerts_file.as_ref().map(|it| it.display().to_string()));
-    for (listen, enabled, flag, value) in [
-        ("http.listen", "http.enabled", "--http", &args.http),
-        ("tcp.listen", "tcp.enabled", "--tcp", &args.tcp),
-    ] {
+    for (listen, enabled, flag, value) in
+        [("http.listen", "http.enabled", "--http", &args.http), ("tcp.listen", "tcp.enabled", "--tcp", &args.tcp)]
+    {
         match value.as_deref() {
             Some("none") => set(enabled, flag, Some("false".to_owned())),
             other => set(listen, flag, other.map(str::to_owned)),

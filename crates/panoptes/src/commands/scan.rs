@@ -24,7 +24,10 @@ const ALERTS_SHOWN_MAX: usize = 10_000;
 pub(super) fn run(global: &Global, args: &ScanArgs) -> anyhow::Result<Outcome> {
     let config = surroundings::config(global, Vec::new())?;
     let rules = Arc::new(surroundings::rules(&config, &args.rules, !args.no_shipped_rules)?);
-    let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?), Arc::clone(&rules))?;
+    let preparer = Preparer::new(
+        Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?),
+        Arc::clone(&rules),
+    )?;
     surroundings::check_format(args.input_format.as_deref())?;
     let mut fold = Fold::new(rules, server::fold_options(&config, FindingOrigin::Scan));
     let fixed = args.now;
@@ -103,7 +106,9 @@ fn progress_bar(progress: Progress) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(progress.bytes_total);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}")
+    {
         bar.set_style(style);
     }
     bar
@@ -196,7 +201,16 @@ impl<W: Write> Scan<'_, W> {
 
 fn finding_table() -> Table {
     Table::new([
-        "timestamp", "level", "rule", "rule_id", "techniques", "entities", "count", "source", "record", "reason",
+        "timestamp",
+        "level",
+        "rule",
+        "rule_id",
+        "techniques",
+        "entities",
+        "count",
+        "source",
+        "record",
+        "reason",
     ])
 }
 

@@ -20,7 +20,13 @@ use crate::{surroundings, time};
 
 /// Fields that a table row shows beside time and message, in this order, where an event has them.
 const SHOWN: [&str; 8] = [
-    "host.name", "event.action", "event.outcome", "user.name", "source.ip", "http.response.status_code", "url.original",
+    "host.name",
+    "event.action",
+    "event.outcome",
+    "user.name",
+    "source.ip",
+    "http.response.status_code",
+    "url.original",
     "log.level",
 ];
 

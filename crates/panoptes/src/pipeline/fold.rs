@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use panoptes_catalog::blocking::Catalog;
 use panoptes_catalog::SourcePosition;
+use panoptes_catalog::blocking::Catalog;
 use panoptes_engine::{Effects, Fold, InputPosition, PreparedFrame};
 use panoptes_model::{AlertId, FrameId, Timestamp};
 use panoptes_store::Store;
@@ -37,20 +37,36 @@ pub(super) struct Folder {
     clock: fn() -> Timestamp,
 }
 
+/// What a folder works with.
+pub(super) struct FolderParts {
+    pub(super) fold: Fold,
+    pub(super) catalog: Catalog,
+    pub(super) store: Arc<Store>,
+    pub(super) on_alerts: OnAlerts,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) seal: Sender<()>,
+    pub(super) folded_before: FrameId,
+    pub(super) clock: fn() -> Timestamp,
+}
+
 impl Folder {
-    pub(super) fn new(
-        fold: Fold,
-        catalog: Catalog,
-        store: Arc<Store>,
-        on_alerts: OnAlerts,
-        vitals: Arc<Vitals>,
-        seal: Sender<()>,
-        folded_before: FrameId,
-        clock: fn() -> Timestamp,
-    ) -> Self {
+    pub(super) fn new(parts: FolderParts) -> Self {
+        let pending = Effects { through: parts.folded_before, ..Effects::default() };
+        let FolderParts { fold, catalog, store, on_alerts, vitals, seal, folded_before, clock } = parts;
         let checkpointed = fold.through();
-        let pending = Effects { through: folded_before, ..Effects::default() };
-        Self { fold, catalog, store, on_alerts, vitals, seal, folded_before, pending, pending_frames: 0, checkpointed, clock }
+        Self {
+            fold,
+            catalog,
+            store,
+            on_alerts,
+            vitals,
+            seal,
+            folded_before,
+            pending,
+            pending_frames: 0,
+            checkpointed,
+            clock,
+        }
     }
 
     /// Folds a frame that was on disk when the program started.
@@ -88,7 +104,12 @@ impl Folder {
     }
 
     fn take(&mut self, frame: PreparedFrame) {
+        let started = crate::time::stopwatch();
         let mut effects = self.fold.fold(&frame);
+        metrics::counter!("panoptes_fold_microseconds_total").increment(started.elapsed_micros());
+        for finding in &effects.findings {
+            metrics::counter!("panoptes_findings_total", "level" => finding.rule.level.as_str()).increment(1);
+        }
         if frame.id <= self.folded_before {
             // In the catalogue since before the restart.
             effects.alerts.clear();
@@ -114,6 +135,10 @@ impl Folder {
             let news: HashSet<AlertId> = outcome.opened.iter().chain(&outcome.reopened).copied().collect();
             for update in &mut self.pending.alerts {
                 update.opened = news.contains(&update.alert.id);
+            }
+            for update in self.pending.alerts.iter().filter(|it| it.opened) {
+                metrics::counter!("panoptes_alerts_told_total", "level" => update.alert.rule.level.as_str())
+                    .increment(1);
             }
             self.vitals.set_trouble(None);
             (self.on_alerts)(&self.pending.alerts);
@@ -149,7 +174,8 @@ impl Folder {
         }
         let sealed = self.store.sealed_through();
         self.vitals.sealed.store(sealed.0, Ordering::Release);
-        if sealed > self.checkpointed && self.pending_frames == 0
+        if sealed > self.checkpointed
+            && self.pending_frames == 0
             && let Err(error) = self.checkpoint()
         {
             tracing::warn!("{error:#}; the log is kept until it works");

@@ -25,10 +25,13 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use panoptes_catalog::blocking::Catalog;
 use panoptes_engine::{Fold, PreparedFrame, Preparer};
-use panoptes_intake::Submissions;
+use panoptes_intake::{Counters, Submissions};
 use panoptes_model::{AlertUpdate, LogFrame, Timestamp};
 use panoptes_store::Store;
 use panoptes_store::log::Recovery;
+
+use self::fold::{Folder, FolderParts};
+use crate::time;
 
 /// Frames between two stages. Small: a frame may hold 16 MiB, and the log has them all anyway.
 const FRAMES_MAX: usize = 4;
@@ -47,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) log: Recovery,
     pub(crate) submissions: Submissions,
     pub(crate) on_alerts: OnAlerts,
+    pub(crate) counters: Counters,
     pub(crate) clock: fn() -> Timestamp,
     /// Threads that prepare; at least one.
     pub(crate) preparers: usize,
@@ -97,21 +101,33 @@ impl Pipeline {
     /// Folds what was recovered, then starts all threads. When this returns, the state is that of the last
     /// acknowledged record.
     pub(crate) fn start(parts: Parts) -> anyhow::Result<Self> {
-        let Parts { store, catalog, preparer, fold, log, mut submissions, on_alerts, clock, preparers, vitals } = parts;
+        let Parts {
+            store,
+            catalog,
+            preparer,
+            fold,
+            log,
+            mut submissions,
+            on_alerts,
+            counters,
+            clock,
+            preparers,
+            vitals,
+        } = parts;
         let store = Arc::new(store);
         let folded_before = catalog.folded_through().context("cannot read the catalogue")?;
         let fold_through = fold.through();
         let (seal_sender, seal_receiver) = bounded::<()>(1);
-        let mut folder = fold::Folder::new(
+        let mut folder = Folder::new(FolderParts {
             fold,
             catalog,
-            Arc::clone(&store),
+            store: Arc::clone(&store),
             on_alerts,
-            Arc::clone(&vitals),
-            seal_sender,
+            vitals: Arc::clone(&vitals),
+            seal: seal_sender,
             folded_before,
             clock,
-        );
+        });
         store.continue_after(folded_before);
         // Frames may be in segments already but not in the checkpoint, or the other way round.
         for frame in log.frames_after(fold_through.min(store.sealed_through())) {
@@ -131,8 +147,9 @@ impl Pipeline {
         };
         let preparers = (0..preparers.max(1))
             .map(|index| {
-                let (preparer, from, to) = (preparer.clone(), from_commit.clone(), to_fold.clone());
-                spawn(&format!("prepare-{index}"), move || prepare(&preparer, &from, &to))
+                let (preparer, counters) = (preparer.clone(), counters.clone());
+                let (from, to) = (from_commit.clone(), to_fold.clone());
+                spawn(&format!("prepare-{index}"), move || prepare(&preparer, &counters, &from, &to))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         drop(to_fold);
@@ -155,10 +172,36 @@ impl Pipeline {
     }
 }
 
-fn prepare(preparer: &Preparer, from: &Receiver<Numbered<LogFrame>>, to: &Sender<Numbered<PreparedFrame>>) {
+fn prepare(
+    preparer: &Preparer,
+    counters: &Counters,
+    from: &Receiver<Numbered<LogFrame>>,
+    to: &Sender<Numbered<PreparedFrame>>,
+) {
+    let micros = metrics::counter!("panoptes_prepare_microseconds_total");
+    let events = metrics::counter!("panoptes_events_evaluated_total");
     for Numbered { number, item } in from {
-        if to.send(Numbered { number, item: preparer.prepare(item) }).is_err() {
+        let started = time::stopwatch();
+        let prepared = preparer.prepare(item);
+        micros.increment(started.elapsed_micros());
+        events.increment(prepared.events.len() as u64);
+        count_unparsed(counters, &prepared);
+        if to.send(Numbered { number, item: prepared }).is_err() {
             return;
+        }
+    }
+}
+
+fn count_unparsed(counters: &Counters, prepared: &PreparedFrame) {
+    let mut unparsed = vec![0_u64; prepared.events.origins().len()];
+    for event in prepared.events.events().filter(|it| it.is_unparsed()) {
+        if let Some(count) = unparsed.get_mut(event.origin_index()) {
+            *count += 1;
+        }
+    }
+    for (origin, count) in prepared.events.origins().iter().zip(unparsed).filter(|(_, count)| *count > 0) {
+        if let Some(page) = counters.source_of(origin) {
+            page.unparsed(count);
         }
     }
 }
@@ -169,4 +212,3 @@ fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stati
         .spawn(work)
         .with_context(|| format!("cannot start the thread `{name}`"))
 }
-

@@ -134,8 +134,7 @@ fn normalize_explains_and_generate_feeds_it() {
     output_of(panoptes(home.path()).args(["generate", "--count", "50", "--kind", "nginx", "--to", &target]));
     let text = std::fs::read_to_string(&log).unwrap();
     assert_eq!(text.lines().count(), 50);
-    let explained =
-        output_of(panoptes(home.path()).args(["normalize", "--explain", "--limit", "1"]).arg(&log));
+    let explained = output_of(panoptes(home.path()).args(["normalize", "--explain", "--limit", "1"]).arg(&log));
     for part in ["web_access", "http.response.status_code", "source.ip"] {
         assert!(explained.contains(part), "`{part}` is not in:\n{explained}");
     }

@@ -104,13 +104,7 @@ fn what_was_acknowledged_survives_kill_nine_exactly_once() {
     assert_eq!(told.len(), complete);
 }
 
-fn send(
-    address: std::net::SocketAddr,
-    round: u32,
-    sender: u64,
-    mut dice: fastrand::Rng,
-    gone: &AtomicBool,
-) -> Sent {
+fn send(address: std::net::SocketAddr, round: u32, sender: u64, mut dice: fastrand::Rng, gone: &AtomicBool) -> Sent {
     let mut sent = Sent::default();
     let (mut attack, mut line) = (0_u64, 0);
     for request in 0_u64.. {
@@ -122,7 +116,7 @@ fn send(
             tokens.push(token);
         }
         let token = format!("{round}.{sender}.{request}.attack");
-        let attacker = format!("10.{}.{}.{}", 1 + round * SENDERS as u32 + sender as u32, attack / 250, 1 + attack % 250);
+        let attacker = format!("2001:db8:{:x}:{attack:x}::1", u64::from(round) * SENDERS + sender + 1);
         body.push_str(&failed_login(&attacker, "root", &format!("token-{token}")));
         body.push('\n');
         tokens.push(token);

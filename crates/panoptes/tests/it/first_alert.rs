@@ -12,7 +12,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 fn guess(server: &Server, address: &str) {
     let lines: String = (0..8).map(|_| failed_login(address, "root", "") + "\n").collect();
-    TcpStream::connect(server.tcp()).and_then(|mut it| it.write_all(lines.as_bytes())).expect("the TCP input takes lines");
+    TcpStream::connect(server.tcp())
+        .and_then(|mut it| it.write_all(lines.as_bytes()))
+        .expect("the TCP input takes lines");
 }
 
 fn guessing(server: &Server, address: &str) -> serde_json::Value {
@@ -31,12 +33,13 @@ fn eight_failures_over_tcp_become_one_alert_that_is_resolved_and_reopens() {
     assert_eq!(alert["count"], 8);
     assert_eq!(alert["state"], "open");
     let id = alert["id"].as_str().unwrap();
+    let short = id.get(..8).unwrap();
 
-    let shown = output_of(server.command("alerts").args(["show", &id[..8]]));
+    let shown = output_of(server.command("alerts").args(["show", short]));
     for part in ["SSH password guessing", "203.0.113.9", "T1110", "panoptes search", "Failed password for root"] {
         assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
     }
-    output_of(server.command("alerts").args(["ack", &id[..8], "--note", "looking"]));
+    output_of(server.command("alerts").args(["ack", short, "--note", "looking"]));
     let resolved =
         output_of(server.command("alerts").args(["resolve", id, "--reason", "true-positive", "--note", "blocked"]));
     assert!(resolved.contains("resolved (true-positive)"), "{resolved}");
@@ -102,7 +105,8 @@ fn files_are_followed_across_a_rotation_and_a_restart_without_doubles() {
         texts.sort();
         texts
     };
-    let arrives = |server: &Server, count: usize| wait_until(LIMIT, "lines", || (texts(server).len() >= count).then_some(()));
+    let arrives =
+        |server: &Server, count: usize| wait_until(LIMIT, "lines", || (texts(server).len() >= count).then_some(()));
     arrives(&server, 1);
     append("second line");
     arrives(&server, 2);

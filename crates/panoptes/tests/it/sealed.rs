@@ -27,7 +27,9 @@ fn the_data_folder_holds_no_readable_word_page_or_frame() {
     TcpStream::connect(server.tcp()).and_then(|mut it| it.write_all(guesses.as_bytes())).unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.send_to(b"<34>Oct 11 22:14:15 h su: qwertzmarker", server.syslog()).unwrap();
-    TcpStream::connect(server.syslog()).and_then(|mut it| it.write_all(b"<34>Oct 11 22:14:15 h su: zugzwanger\n")).unwrap();
+    TcpStream::connect(server.syslog())
+        .and_then(|mut it| it.write_all(b"<34>Oct 11 22:14:15 h su: zugzwanger\n"))
+        .unwrap();
     for word in ["qwertzmarker", "zugzwanger", "secretuser"] {
         wait_until(Duration::from_secs(30), word, || (!events(&server, word).is_empty()).then_some(()));
     }

@@ -61,8 +61,5 @@ pub(crate) fn now() -> String {
 }
 
 pub(crate) fn failed_login(address: &str, user: &str, token: &str) -> String {
-    format!(
-        "<38>1 {} web1 sshd 4242 - - Failed password for {user} from {address} port 22 ssh2 {token}",
-        now()
-    )
+    format!("<38>1 {} web1 sshd 4242 - - Failed password for {user} from {address} port 22 ssh2 {token}", now())
 }
