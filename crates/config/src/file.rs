@@ -51,9 +51,6 @@ pub struct HttpSection {
     /// Largest request body after decompression; a larger one gets 413.
     #[schemars(range(min = 1_024, max = 1_073_741_824))]
     pub body_decoded_bytes_max: u64,
-    /// Connections at a time; further ones wait.
-    #[schemars(range(min = 1, max = 65_536))]
-    pub connections_max: u32,
     /// Format of all records that come in here, instead of choosing by content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
@@ -69,7 +66,6 @@ impl Default for HttpSection {
             listen: "127.0.0.1:8080".to_owned(),
             body_bytes_max: 16 << 20,
             body_decoded_bytes_max: 64 << 20,
-            connections_max: 256,
             format: None,
             time_zone: None,
         }
@@ -319,9 +315,6 @@ impl Default for NeverSeenSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSection {
-    /// A longer record is cut, and says so.
-    #[schemars(range(min = 1_024, max = 16_777_216))]
-    pub record_bytes_max: u32,
     /// Bytes that wait between inputs and the log; when it is full, senders are slowed down.
     #[schemars(range(min = 1_048_576, max = 17_179_869_184_u64))]
     pub queue_bytes_max: u64,
@@ -335,7 +328,7 @@ pub struct LimitsSection {
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { record_bytes_max: 1 << 20, queue_bytes_max: 32 << 20, workers: 0, shutdown_seconds_max: 20 }
+        Self { queue_bytes_max: 32 << 20, workers: 0, shutdown_seconds_max: 20 }
     }
 }
 

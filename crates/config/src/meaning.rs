@@ -41,7 +41,6 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     pub body_bytes_max: u64,
     pub body_decoded_bytes_max: u64,
-    pub connections_max: usize,
     pub format: Option<String>,
     pub time_zone: Option<String>,
 }
@@ -112,7 +111,6 @@ pub struct NeverSeenConfig {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitsConfig {
-    pub record_bytes_max: usize,
     pub queue_bytes_max: u64,
     /// `None`: one per core.
     pub workers: Option<usize>,
@@ -242,11 +240,8 @@ impl Reader<'_> {
             never_seen: never_seen.enabled.then_some(NeverSeenConfig {
                 learn_events: never_seen.learn_events,
                 learn_time: seconds(never_seen.learn_seconds),
-                patterns_max: never_seen.patterns_max,
-                error_rate: never_seen.error_rate,
             }),
             limits: LimitsConfig {
-                record_bytes_max: written.limits.record_bytes_max as usize,
                 queue_bytes_max: written.limits.queue_bytes_max,
                 workers: (written.limits.workers > 0).then_some(written.limits.workers as usize),
                 shutdown_max: seconds(written.limits.shutdown_seconds_max),
@@ -280,7 +275,6 @@ impl Reader<'_> {
             listen,
             body_bytes_max: http.body_bytes_max,
             body_decoded_bytes_max: http.body_decoded_bytes_max,
-            connections_max: http.connections_max as usize,
             format: self.format("http.format", http.format.as_deref()),
             time_zone: self.time_zone("http.time_zone", http.time_zone.as_deref()),
         });

@@ -99,7 +99,7 @@ fn later_layers_win_and_paths_are_relative_to_where_they_were_written() {
         ("PANOPTES__RULES__DISABLED", "a, b"),
         ("PANOPTES__RULES__PATHS", "[\"x\"]"),
         ("PANOPTES__TCP__ENABLED", "false"),
-        ("PANOPTES__DETECT__NEVER_SEEN__ERROR_RATE", "0.01"),
+        ("PANOPTES__DETECT__NEVER_SEEN__LEARN_EVENTS", "12"),
         ("PANOPTES__FILES", "[{ paths = [\"one.log\"], start = \"beginning\" }]"),
     ];
     let config =
@@ -110,7 +110,7 @@ fn later_layers_win_and_paths_are_relative_to_where_they_were_written() {
     assert_eq!(config.rules.disabled.iter().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(config.rules.paths, [Path::new("/work/x")]);
     assert!(config.tcp.is_none());
-    assert_eq!(config.never_seen.unwrap().error_rate, 0.01);
+    assert_eq!(config.never_seen.unwrap().learn_events, 12);
     assert_eq!(config.files[0].paths, ["/work/one.log"]);
     assert_eq!((config.files[0].start, config.files[0].is_default), (StartAt::Beginning, false));
     // The plain variable is weaker than the exact one.
@@ -165,8 +165,8 @@ min_level = "hihg"
 paths = [1, "ok"]
 disabled = "one"
 [detect.never_seen]
-error_rate = 2.0
-patterns_max = 99999999999999999999
+learn_events = 2.5
+learn_seconds = 99999999999999999999
 [[files]]
 start = 2024-01-15
 paths = ["[a"]
@@ -184,8 +184,8 @@ time_zone = "Mars/Olympus"
             /etc/panoptes/panoptes.toml:11:13: `rules.min_level` is `hihg`, not one of informational, low, medium, high, critical; did you mean `high`?
             /etc/panoptes/panoptes.toml:12:10: `rules.paths[0]` must be a text in quotation marks, not a whole number
             /etc/panoptes/panoptes.toml:13:12: `rules.disabled` must be a list, not a text
-            /etc/panoptes/panoptes.toml:15:14: `detect.never_seen.error_rate` is 2, but must be 0.000001 to 0.1
-            /etc/panoptes/panoptes.toml:16:16: `detect.never_seen.patterns_max` is too large, but must be 1000 to 100000000
+            /etc/panoptes/panoptes.toml:15:16: `detect.never_seen.learn_events` must be a whole number, not a number
+            /etc/panoptes/panoptes.toml:16:17: `detect.never_seen.learn_seconds` is too large, but must be 0 to 31536000
             /etc/panoptes/panoptes.toml:18:9: `files[0].start` must be one of beginning, end, not a date
             /etc/panoptes/panoptes.toml:19:10: `/etc/panoptes/[a` is no path pattern: invalid range pattern at character 15
             /etc/panoptes/panoptes.toml:20:1: `files[1].paths` is missing or empty; name a file
@@ -329,7 +329,7 @@ fn files_are_followed_as_written_and_an_empty_list_follows_none() {
 #[test]
 fn what_is_shown_says_where_it_came_from_and_reads_back() {
     let variables = [("PANOPTES__HTTP__LISTEN", "127.0.0.1:2")];
-    let text = "[http]\nconnections_max = 7\n[alerts]\nfile = 'odd \" # name'\n[rules]\npaths = ['r']\n[[files]]\npaths = ['x/*']\n";
+    let text = "[tcp]\nconnections_max = 7\n[alerts]\nfile = 'odd \" # name'\n[rules]\npaths = ['r']\n[[files]]\npaths = ['x/*']\n";
     let config = outcome(text, &variables, &[("data_dir", "/d", "--data")]).unwrap();
     let shown = config.show();
     for line in [

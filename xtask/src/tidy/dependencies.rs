@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["model", "normalize", "detect", "correlate"]),
     ("store", &["model", "stdx", "seal"]),
     ("catalog", &["model", "seal", "stdx"]),
-    ("testkit", &["model"]),
+    ("testkit", &["model", "stdx"]),
     (
         "panoptes",
         &[
