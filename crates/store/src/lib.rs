@@ -5,10 +5,13 @@
 //! search asks for. The store knows nothing of rules, alerts or users.
 //!
 //! # Where to look first
+//! * [`Store`]: what the pipeline writes to; [`StoreReader`]: the same folder from another process.
+//! * [`search::Searcher`]: what searches go through; [`search::Query`]: their language.
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
 //! * [`lock`]: one process per data folder.
+//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
@@ -20,6 +23,7 @@ pub mod disk;
 pub mod lock;
 pub mod log;
 pub mod manifest;
+#[cfg(feature = "search")]
 mod object;
 pub mod pivot;
 mod record;
@@ -28,4 +32,5 @@ pub mod search;
 mod segment;
 mod store;
 
+pub use crate::segment::SegmentWriteError;
 pub use crate::store::{Store, StoreError, StoreOptions, StoreReader};

@@ -27,7 +27,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::segment::FOLDER;
 
 /// How much opened plaintext is kept for the next query; beyond it the chunk that was used least recently goes.
-pub const CHUNK_CACHE_BYTES_MAX: usize = 32 << 20;
+pub(crate) const CHUNK_CACHE_BYTES_MAX: usize = 32 << 20;
 /// How many segments are kept open; beyond it one that is not in use is closed.
 const OPEN_FILES_MAX: usize = 128;
 /// How many of the last failures are remembered; older ones are forgotten.
@@ -59,7 +59,6 @@ impl SegmentError {
     }
 
     /// No complete file has the size that the manifest tells.
-    #[cfg(feature = "search")]
     pub(crate) fn size_impossible(segment: &str, bytes: u64) -> Self {
         Self::NotOpened { segment: segment.to_owned(), source: Arc::new(SealError::SizeImpossible { bytes }) }
     }
@@ -90,7 +89,7 @@ struct Damage {
 }
 
 /// All segments of a data folder, to read.
-pub struct SegmentStore {
+pub(crate) struct SegmentStore {
     disk: Arc<dyn Disk>,
     key: KeyEncryptionKey,
     segments: Mutex<HashMap<String, Arc<Segment>>>,
@@ -101,7 +100,7 @@ pub struct SegmentStore {
 
 impl SegmentStore {
     /// The segments on `disk`, under their paths in the data folder.
-    pub fn new(disk: Arc<dyn Disk>, key: KeyEncryptionKey) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, key: KeyEncryptionKey) -> Self {
         Self {
             disk,
             key,
@@ -113,34 +112,29 @@ impl SegmentStore {
     }
 
     /// A mark for [`damage_since`](Self::damage_since).
-    pub fn damage_mark(&self) -> u64 {
+    pub(crate) fn damage_mark(&self) -> u64 {
         lock(&self.damage).total
     }
 
     /// What could not be read since the mark, newest first.
-    pub fn damage_since(&self, mark: u64) -> Vec<SegmentError> {
+    pub(crate) fn damage_since(&self, mark: u64) -> Vec<SegmentError> {
         let damage = lock(&self.damage);
         let count = usize::try_from(damage.total.saturating_sub(mark)).unwrap_or(usize::MAX);
         damage.last.iter().rev().take(count).cloned().collect()
     }
 
     /// How many times a segment was opened: what pruning saves shows here.
-    pub fn opened(&self) -> u64 {
+    pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// Bytes that the cache holds.
-    pub fn cached_bytes(&self) -> usize {
-        lock(&self.cache).bytes
-    }
-
     /// Plaintext size of the segment `name`.
-    pub fn size(&self, name: &str) -> Result<u64, SegmentError> {
+    pub(crate) fn size(&self, name: &str) -> Result<u64, SegmentError> {
         self.noted(self.segment(name).map(|it| it.opener.plaintext_size()))
     }
 
     /// The bytes `range` of the segment `name`; what lies behind its end is left out.
-    pub fn read(&self, name: &str, range: &Range<u64>) -> Result<Bytes, SegmentError> {
+    pub(crate) fn read(&self, name: &str, range: &Range<u64>) -> Result<Bytes, SegmentError> {
         self.noted(self.segment(name).and_then(|segment| self.read_range(name, &segment, range)))
     }
 
@@ -400,7 +394,7 @@ mod tests {
     }
 
     fn text(length: usize) -> Vec<u8> {
-        (0..length).map(|n| (n * 7 >> 2) as u8).collect()
+        (0..length).map(|n| ((n * 7) >> 2) as u8).collect()
     }
 
     fn store(sizes: &[usize], change: impl Fn(&mut Vec<u8>)) -> SegmentStore {

@@ -36,15 +36,15 @@ use crate::manifest::Segment;
 use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, ROW, RowRef, TIME, pivot};
 
 /// How many rows a row group has at most; further rows begin the next one.
-pub const GROUP_ROWS_MAX: usize = 128 << 10;
+pub(crate) const GROUP_ROWS_MAX: usize = 128 << 10;
 /// How much text a row group has at most, unless a single row has more; further rows begin the next one.
-pub const GROUP_TEXT_BYTES_MAX: usize = 16 << 20;
+pub(crate) const GROUP_TEXT_BYTES_MAX: usize = 16 << 20;
 /// How many files one sealing may make. Events of more days than this share files, a run of days each: a sender who
 /// makes up times gets no file for each of them.
-pub const FILES_MAX: usize = 64;
+pub(crate) const FILES_MAX: usize = 64;
 
 /// Where segments lie in the data folder.
-pub const FOLDER: &str = "segments";
+pub(crate) const FOLDER: &str = "segments";
 const SUFFIX: &str = ".segment";
 const SUFFIX_NEW: &str = ".segment.new";
 /// Little gain above; a quarter of the speed.
@@ -81,7 +81,7 @@ fn disk_error(operation: &'static str, path: &str) -> impl FnOnce(io::Error) -> 
 /// Writes the events of `batches`, which hold the frames `first` to `last`, into new segments: durable and complete,
 /// but not yet in the manifest. `attempt` must be another for each call in one process: a file that a manifest entry may
 /// name is never written over.
-pub fn write_segments(
+pub(crate) fn write_segments(
     disk: &dyn Disk,
     key: &KeyEncryptionKey,
     batches: &[Arc<EventBatch>],
@@ -118,7 +118,7 @@ pub fn write_segments(
 
 /// Removes what an interrupted sealing left: segments that are not in `known`, and unfinished files. Other files are
 /// left alone. Gives how many were removed.
-pub fn remove_orphans(disk: &dyn Disk, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
+pub(crate) fn remove_orphans(disk: &dyn Disk, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
     let mut removed = 0;
     for name in disk.list(FOLDER).map_err(disk_error("list", FOLDER))? {
         let path = format!("{FOLDER}/{name}");

@@ -1,5 +1,7 @@
 //! Nothing in the data folder can be read without the key; and what this test looks for is there once it is opened.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;

@@ -86,7 +86,7 @@ pub fn pivot(batches: &[&EventBatch], rows: &[RowRef]) -> RecordBatch {
 
 /// The events `rows` of `batches` with the fields `wanted` alone, each under the type given: what a filter needs.
 /// `_overflow` holds the misfits of these.
-pub(crate) fn pivot_named(batches: &[&EventBatch], rows: &[RowRef], wanted: &[(String, FieldType)]) -> RecordBatch {
+pub fn pivot_named(batches: &[&EventBatch], rows: &[RowRef], wanted: &[(String, FieldType)]) -> RecordBatch {
     build(batches, rows, Names::new(batches), Vec::new(), wanted.to_vec(), Place::Ignored)
 }
 

@@ -39,9 +39,7 @@ use panoptes_model::{FieldType, Timestamp, Value};
 pub use self::back::{FieldValue, Row, rows};
 #[cfg(feature = "search")]
 pub(crate) use self::back::{cell, each_overflow};
-#[cfg(feature = "search")]
-pub(crate) use self::build::pivot_named;
-pub use self::build::{RowRef, pivot, pivot_batch};
+pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
 
 /// How many columns one segment may have; further fields go to `_overflow`.
 pub const COLUMNS_MAX: usize = 256;

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Field, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Field, UInt32Type};
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -40,11 +40,12 @@ use parquet::errors::ParquetError;
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::query::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
-pub use self::sql::Table;
+pub use self::sql::{SQL_ROWS_MAX, Table};
 use self::table::{Events, Part, STORE_URL};
 use crate::disk::Disk;
 use crate::manifest::Segment;
-use crate::object::{SegmentError, SegmentStore};
+pub use crate::object::SegmentError;
+use crate::object::SegmentStore;
 use crate::pivot::{
     FRAME, INDEX, INGESTED, INPUT, ORIGINAL, OVERFLOW, ROW, Row, RowRef, SEGMENT, SOURCE, TIME, data_type, pivot,
     pivot_named, rows, timestamp_type,
@@ -170,9 +171,9 @@ impl Searcher {
         let mut scope = self.scope(evidence, request.since, request.until);
         let limit = request.limit.min(ROWS_MAX);
         let mut hits: Vec<Hit> = Vec::new();
-        let mut rounds = rounds(&scope, request.order);
+        let rounds = rounds(&scope, request.order);
         let mut segments_searched = 0;
-        while let Some(round) = rounds.next() {
+        for round in rounds {
             // One more than asked for tells whether there are more.
             let missing = limit + 1 - hits.len();
             let looked_at = scope.narrowed(&round);

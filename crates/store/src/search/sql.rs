@@ -16,7 +16,7 @@ use super::fetch::SegmentFile;
 use super::table::{Events, Part};
 use super::{Evidence, SearchError, Searcher, damage_behind, engine_error};
 use crate::object::SegmentError;
-use crate::pivot::{EVENT_ID, FRAME, FieldValue, INDEX, RowRef, SENT, TIME, cell, is_internal, pivot};
+use crate::pivot::{EVENT_ID, FieldValue, RowRef, SENT, TIME, cell, is_internal, pivot};
 
 /// How many rows an answer has at most; [`Table::is_cut`] says that there are more.
 pub const SQL_ROWS_MAX: usize = 100_000;

@@ -63,10 +63,9 @@ impl Events {
         parts: Vec<Part>,
         store: Arc<SegmentStore>,
     ) -> EngineResult<Self> {
-        let table = TableSchema::new(
-            Arc::new(ArrowSchema::new(columns)),
-            vec![Arc::new(Field::new(SEGMENT, DataType::UInt32, true))],
-        );
+        let table = TableSchema::builder(Arc::new(ArrowSchema::new(columns)))
+            .with_table_partition_cols(vec![Arc::new(Field::new(SEGMENT, DataType::UInt32, true))])
+            .build();
         let hot = hot.iter().map(|it| conform(it, table.table_schema())).collect::<EngineResult<_>>()?;
         Ok(Self { table, hot, parts, store })
     }
@@ -216,7 +215,7 @@ impl PhysicalExprAdapter for Adapter {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> EngineResult<Arc<dyn PhysicalExpr>> {
         // From the top, so that a function is seen before its column is replaced.
         let simpler = expr.transform_down(|it| Ok(self.plain_equality(it))).data()?;
-        simpler.transform_up(|it| Ok(self.column(it)?.transform_data(|it| Ok(without_constants(it)))?)).data()
+        simpler.transform_up(|it| self.column(it)?.transform_data(|it| Ok(without_constants(it)))).data()
     }
 }
 

@@ -284,7 +284,7 @@ fn a_damaged_segment_costs_its_own_events_and_is_named() {
 fn a_missing_segment_is_named_too() {
     let bed = three_days();
     let (_, segments) = bed.store.snapshot();
-    crate::disk::Disk::remove(&*bed.disk, &segments[0].file).unwrap();
+    Disk::remove(&*bed.disk, &segments[0].file).unwrap();
     let mut found = bed.found(&SearchRequest::new(Query::All, 10));
     assert_eq!(found.all_rows().unwrap().len(), 3);
     assert_eq!(
@@ -578,7 +578,7 @@ fn glob_matches(parts: &[String], text: &str) -> bool {
         [last] => text == last,
         [first, rest @ ..] => text.strip_prefix(first.as_str()).is_some_and(|after| {
             let starts = after.char_indices().map(|it| it.0).chain([after.len()]);
-            starts.into_iter().any(|start| glob_matches(rest, &after[start..]))
+            starts.into_iter().any(|start| glob_matches(rest, after.get(start..).unwrap()))
         }),
     }
 }
