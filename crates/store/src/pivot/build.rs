@@ -26,6 +26,9 @@ pub struct RowRef {
     pub event: u32,
 }
 
+/// The fixed columns that take memory.
+const FIXED_TEXTS: [&str; 3] = [ORIGINAL, SOURCE, INPUT];
+
 /// Where a field's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -81,13 +84,16 @@ pub fn pivot(batches: &[&EventBatch], rows: &[RowRef]) -> RecordBatch {
             columns.push((name.name.to_owned(), name.field_type));
         }
     }
-    build(batches, rows, names, places, columns, Place::Overflow)
+    build(batches, rows, names, places, columns, Place::Overflow, &FIXED_TEXTS)
 }
 
 /// The events `rows` of `batches` with the fields `wanted` alone, each under the type given: what a filter needs.
-/// `_overflow` holds the misfits of these.
+/// `_overflow` holds the misfits of these. Of the fixed text columns there are only those that are wanted.
 pub fn pivot_named(batches: &[&EventBatch], rows: &[RowRef], wanted: &[(String, FieldType)]) -> RecordBatch {
-    build(batches, rows, Names::new(batches), Vec::new(), wanted.to_vec(), Place::Ignored)
+    let is_wanted = |name: &str| wanted.iter().any(|it| it.0 == name);
+    let texts: Vec<&str> = FIXED_TEXTS.into_iter().filter(|it| is_wanted(it)).collect();
+    let columns = wanted.iter().filter(|it| !is_reserved(&it.0)).cloned().collect();
+    build(batches, rows, Names::new(batches), Vec::new(), columns, Place::Ignored, &texts)
 }
 
 fn events<'b>(batches: &'b [&'b EventBatch], rows: &'b [RowRef]) -> impl Iterator<Item = (RowRef, Event<'b>)> {
@@ -204,7 +210,9 @@ fn build(
     mut places: Vec<Place>,
     columns: Vec<(String, FieldType)>,
     rest: Place,
+    texts: &[&str],
 ) -> RecordBatch {
+    let [has_originals, has_sources, has_inputs] = FIXED_TEXTS.map(|it| texts.contains(&it));
     let by_name: HashMap<&str, u16> =
         columns.iter().enumerate().map(|(slot, (name, _))| (name.as_str(), slot as u16)).collect();
     let mut built: Vec<Column> = columns.iter().map(|(name, ty)| Column::new(name.clone(), *ty)).collect();
@@ -219,9 +227,15 @@ fn build(
         ingested.append_value(event.received_at().0);
         frames.append_value(event.id().frame.0);
         indexes.append_value(event.id().index);
-        originals.append_value(event.original());
-        sources.append_option(event.origin().map(|it| it.source.as_str()));
-        inputs.append_option(event.origin().map(|it| it.input.as_str()));
+        if has_originals {
+            originals.append_value(event.original());
+        }
+        if has_sources {
+            sources.append_option(event.origin().map(|it| it.source.as_str()));
+        }
+        if has_inputs {
+            inputs.append_option(event.origin().map(|it| it.input.as_str()));
+        }
 
         overflow.clear();
         for (field, value) in event.fields() {
@@ -258,19 +272,21 @@ fn build(
         Field::new(FRAME, DataType::UInt64, false),
         Field::new(INDEX, DataType::UInt32, false),
         Field::new(INGESTED, timestamp_type(), false),
-        Field::new(ORIGINAL, DataType::Utf8View, false),
-        Field::new(SOURCE, DataType::Utf8View, true),
-        Field::new(INPUT, DataType::Utf8View, true),
     ];
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(times.finish()),
         Arc::new(frames.finish()),
         Arc::new(indexes.finish()),
         Arc::new(ingested.finish()),
-        Arc::new(originals.finish()),
-        Arc::new(sources.finish()),
-        Arc::new(inputs.finish()),
     ];
+    for (name, is_there, mut builder) in
+        [(ORIGINAL, has_originals, originals), (SOURCE, has_sources, sources), (INPUT, has_inputs, inputs)]
+    {
+        if is_there {
+            fields.push(Field::new(name, DataType::Utf8View, name != ORIGINAL));
+            arrays.push(Arc::new(builder.finish()));
+        }
+    }
     for column in built {
         let (field, array) = column.finish(count);
         fields.push(field);

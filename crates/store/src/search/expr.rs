@@ -27,7 +27,7 @@ const MESSAGE: &str = "message";
 #[derive(Debug)]
 pub(super) struct Filter {
     pub(super) expr: Expr,
-    /// The fields that it looks at, besides the fixed columns.
+    /// The fields that it looks at, fixed columns included.
     pub(super) fields: Vec<(String, FieldType)>,
 }
 
@@ -73,7 +73,8 @@ impl Lowering<'_> {
             Query::Words(glob) => {
                 let matcher = Matcher::words(glob)?;
                 let message = self.field(MESSAGE).0;
-                call(Scope::Items, &matcher, message).or(call(Scope::Whole, &matcher, column(ORIGINAL)))
+                let original = self.field(ORIGINAL).0;
+                call(Scope::Items, &matcher, message).or(call(Scope::Whole, &matcher, original))
             }
             Query::Field { name, test } => self.test(name, test)?,
             // What is unknown does not match, so its contrary does.
@@ -97,7 +98,7 @@ impl Lowering<'_> {
     /// The column of a field, which is then looked at, and its type.
     fn field(&mut self, name: &str) -> (Expr, FieldType) {
         let field_type = type_of(name, self.schema);
-        if !is_reserved(name) && self.fields.iter().all(|it| it.0 != name) {
+        if self.fields.iter().all(|it| it.0 != name) {
             self.fields.push((name.to_owned(), field_type));
         }
         (column(name), field_type)

@@ -47,8 +47,8 @@ use crate::manifest::Segment;
 pub use crate::object::SegmentError;
 use crate::object::SegmentStore;
 use crate::pivot::{
-    FRAME, INDEX, INGESTED, INPUT, ORIGINAL, OVERFLOW, ROW, Row, RowRef, SEGMENT, SOURCE, TIME, data_type, pivot,
-    pivot_named, rows, timestamp_type,
+    FRAME, INDEX, INGESTED, INPUT, ORIGINAL, OVERFLOW, ROW, Row, RowRef, SEGMENT, SOURCE, TIME, data_type, is_reserved,
+    pivot, pivot_named, rows, timestamp_type,
 };
 use crate::segment::with_row_numbers;
 
@@ -342,7 +342,8 @@ fn columns(fields: &[(String, FieldType)]) -> Vec<Field> {
         text(OVERFLOW),
         Field::new(ROW, DataType::UInt32, true),
     ];
-    fixed.into_iter().chain(fields.iter().map(|(name, ty)| Field::new(name, data_type(*ty), true))).collect()
+    let of_fields = fields.iter().filter(|it| !is_reserved(&it.0));
+    fixed.into_iter().chain(of_fields.map(|(name, ty)| Field::new(name, data_type(*ty), true))).collect()
 }
 
 /// A segment that may hold what is asked for.
