@@ -276,7 +276,7 @@ pub struct StoreSection {
 impl Default for StoreSection {
     fn default() -> Self {
         Self {
-            segment_bytes_max: 64 << 20,
+            segment_bytes_max: 24 << 20,
             segment_seconds_max: 300,
             log_file_bytes_max: 64 << 20,
             hot_bytes_max: 48 << 20,

@@ -110,7 +110,8 @@ pub(crate) fn workers(config: &Config) -> usize {
 /// What the configuration says to the store.
 pub(crate) fn store_options(config: &Config) -> StoreOptions {
     StoreOptions {
-        segment_bytes: config.store.segment_bytes_max as usize,
+        // While one half is being sealed, the other takes what comes in.
+        segment_bytes: config.store.segment_bytes_max.min(config.store.hot_bytes_max / 2) as usize,
         segment_age: config.store.segment_age_max,
         hot_bytes_max: config.store.hot_bytes_max as usize,
         log: LogOptions { file_bytes_max: config.store.log_file_bytes_max, ..LogOptions::default() },

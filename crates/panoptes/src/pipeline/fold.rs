@@ -116,6 +116,8 @@ impl Folder {
             effects.findings.clear();
             effects.positions.clear();
         }
+        // Before there is need to wait for room: only sealing makes any.
+        self.ask_to_seal();
         self.store.keep(frame.events);
         self.pending.absorb(effects);
         self.pending_frames += 1;
@@ -168,10 +170,7 @@ impl Folder {
 
     /// Has segments sealed when they are due, and lets go of the log that nothing needs any more.
     fn maintain(&mut self) {
-        if self.store.seal_due((self.clock)()) {
-            // Full means that the sealer is on it.
-            let _already_asked = self.seal.try_send(());
-        }
+        self.ask_to_seal();
         let sealed = self.store.sealed_through();
         self.vitals.sealed.store(sealed.0, Ordering::Release);
         if sealed > self.checkpointed
@@ -179,6 +178,13 @@ impl Folder {
             && let Err(error) = self.checkpoint()
         {
             tracing::warn!("{error:#}; the log is kept until it works");
+        }
+    }
+
+    fn ask_to_seal(&self) {
+        if self.store.seal_due((self.clock)()) {
+            // Full means that the sealer has been asked already.
+            let _already_asked = self.seal.try_send(());
         }
     }
 
