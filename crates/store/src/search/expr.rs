@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray};
-use arrow::datatypes::DataType;
-use datafusion::common::{Column, Result as EngineResult, ScalarValue, exec_err};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::common::{Column, Result as EngineResult, ScalarValue, exec_err, plan_datafusion_err, plan_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr,
     cast, lit,
@@ -137,7 +138,7 @@ impl Lowering<'_> {
 
     fn column_test(&mut self, name: &str, test: &Test) -> Result<Expr, PatternTooLarge> {
         let (value, field_type) = self.field(name);
-        if *test == Test::Exists {
+        if matches!(test, Test::Exists | Test::Range { low: None, high: None }) {
             return Ok(value.is_not_null());
         }
         Ok(match (field_type, test) {
@@ -149,7 +150,7 @@ impl Lowering<'_> {
             (FieldType::Ip, test) => call(Scope::Items, &Matcher::new(test)?, value),
             (FieldType::Timestamp, test) => time_test(value, test),
             (FieldType::Integer | FieldType::Float | FieldType::Boolean, Test::Like(_)) => {
-                call(Scope::Whole, &Matcher::new(test)?, cast(value, DataType::Utf8))
+                call(Scope::Whole, &Matcher::new(test)?, value)
             }
             (FieldType::Integer | FieldType::Float, test) => number_test(value, test),
             (FieldType::Boolean, Test::Is(text)) => match text.parse::<bool>() {
@@ -224,6 +225,49 @@ fn call(scope: Scope, matcher: &Matcher, argument: Expr) -> Expr {
     ScalarUDF::new_from_impl(function).call(vec![argument])
 }
 
+/// `matches(column, 'value')` in SQL: the value as it would follow `column:` in a query.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct MatchesTest {
+    signature: Signature,
+}
+
+impl MatchesTest {
+    pub(super) fn new() -> Self {
+        Self { signature: Signature::any(2, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for MatchesTest {
+    fn name(&self) -> &str {
+        "matches"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    /// Becomes [`Matches`] while the query is planned, so that mistakes are found then.
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> EngineResult<ExprSimplifyResult> {
+        let [value, Expr::Literal(test, _)] = args.as_slice() else {
+            return plan_err!("`matches` takes a column and a value, which is text in quotes");
+        };
+        let Some(text) = test.try_as_str().flatten() else {
+            return plan_err!("the value that `matches` takes is text in quotes");
+        };
+        let test = Test::parse(text).map_err(|error| plan_datafusion_err!("`{text}`: {}", error.problem()))?;
+        let matcher = Matcher::new(&test).map_err(|error| plan_datafusion_err!("`{text}`: {error}"))?;
+        Ok(ExprSimplifyResult::Simplified(call(Scope::Items, &matcher, value.clone())))
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        exec_err!("`matches` is replaced while the query is planned")
+    }
+}
+
 /// What the text of the argument is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Scope {
@@ -261,6 +305,14 @@ impl Matches {
             DataType::Utf8View => Ok(each(texts.as_string_view().iter(), test)),
             DataType::Utf8 => Ok(each(texts.as_string::<i32>().iter(), test)),
             DataType::LargeUtf8 => Ok(each(texts.as_string::<i64>().iter(), test)),
+            // Numbers and truths as `Value::to_text` writes them: a cast of the engine would make `5.0` of 5.
+            DataType::Int64 => {
+                Ok(texts.as_primitive::<Int64Type>().iter().map(|it| Some(test(&it?.to_string()))).collect())
+            }
+            DataType::Float64 => {
+                Ok(texts.as_primitive::<Float64Type>().iter().map(|it| Some(test(&it?.to_string()))).collect())
+            }
+            DataType::Boolean => Ok(texts.as_boolean().iter().map(|it| Some(test(&it?.to_string()))).collect()),
             DataType::Null => Ok(BooleanArray::new_null(texts.len())),
             other => exec_err!("`{}` takes text, not {other}", self.name()),
         }

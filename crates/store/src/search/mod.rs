@@ -56,6 +56,8 @@ use crate::segment::with_row_numbers;
 pub const ROWS_MAX: usize = 1_000_000;
 /// How many whole events are read at a time.
 const FETCH_ROWS: usize = 1_000;
+/// How much memory the engine's cache of footers takes; beyond it those used least recently are read again.
+const FOOTER_CACHE_BYTES_MAX: usize = 16 << 20;
 /// How many footers a search keeps; beyond it they are read again when needed.
 const FOOTERS_MAX: usize = 64;
 /// How many days the first round looks at; each further round looks at twice as many.
@@ -151,6 +153,7 @@ impl Searcher {
         let engine_error = |source| engine_error(source, options.memory_bytes_max);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes_max)))
+            .with_metadata_cache_limit(FOOTER_CACHE_BYTES_MAX)
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(engine_error)?;

@@ -125,6 +125,15 @@ impl QueryError {
     }
 }
 
+impl Test {
+    /// What follows `field:`, all of `text`.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut parser = Parser { text, position: 0, terms: 0 };
+        let test = parser.test()?;
+        if parser.at_end() { Ok(test) } else { Err(parser.error(parser.position, "nothing may follow the value")) }
+    }
+}
+
 impl std::str::FromStr for Query {
     type Err = QueryError;
 
@@ -513,6 +522,13 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_test_can_stand_alone() {
+        assert_eq!(Test::parse(">=5"), Ok(Test::Range { low: bound("5", true), high: None }));
+        assert_eq!(Test::parse("a b").unwrap_err().problem(), "nothing may follow the value");
+        assert_eq!(Test::parse("").unwrap_err().problem(), "a value is missing here");
     }
 
     #[test]

@@ -6,12 +6,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
 use panoptes_model::{EventBatch, Timestamp};
 
-use super::expr::{column, id_text, time_literal};
+use super::expr::{MatchesTest, column, id_text, time_literal};
 use super::fetch::SegmentFile;
 use super::table::{Events, Part};
 use super::{Evidence, SearchError, Searcher, damage_behind, engine_error};
@@ -37,7 +37,9 @@ pub struct Table {
 }
 
 impl Searcher {
-    /// Answers a `SELECT` over `events`, which has a column for every field. Names with dots need no quotes.
+    /// Answers a `SELECT` over `events`, which has a column for every field. Names with dots need no quotes. Besides the
+    /// functions of the engine there is `matches(column, 'value')`, which understands what may follow `column:` in a
+    /// query: items of lists, networks, ranges, `*`.
     pub async fn sql(
         &self,
         evidence: Evidence<'_>,
@@ -114,6 +116,7 @@ impl Searcher {
             }
         }
         context.register_table(TABLE, frame.select(shown)?.into_view())?;
+        context.register_udf(ScalarUDF::new_from_impl(MatchesTest::new()));
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let answer = context.sql_with_options(text, read_only).await?.limit(0, Some(SQL_ROWS_MAX + 1))?;
         let names = answer.schema().fields().iter().map(|it| it.name().clone()).collect();
