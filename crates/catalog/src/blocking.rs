@@ -9,9 +9,7 @@ use panoptes_model::{AlertUpdate, FrameId, Resolution, Timestamp};
 use panoptes_seal::KeyEncryptionKey;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, OpenMode, SourcePosition,
-};
+use crate::{AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, OpenMode, SourcePosition};
 
 /// See [`crate::Catalog`]; every call here waits for the one of the same name there.
 #[derive(Debug)]

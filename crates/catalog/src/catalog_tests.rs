@@ -1,6 +1,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 
-use panoptes_model::{FrameId, Timestamp};
+use panoptes_model::FrameId;
 
 use super::*;
 use crate::testing::{NOW, Temporary, alert, key, updates};

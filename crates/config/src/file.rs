@@ -276,10 +276,10 @@ pub struct StoreSection {
 impl Default for StoreSection {
     fn default() -> Self {
         Self {
-            segment_bytes_max: 24 << 20,
+            segment_bytes_max: 12 << 20,
             segment_seconds_max: 300,
             log_file_bytes_max: 64 << 20,
-            hot_bytes_max: 48 << 20,
+            hot_bytes_max: 24 << 20,
             query_bytes_max: 64 << 20,
         }
     }
@@ -328,7 +328,7 @@ pub struct LimitsSection {
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { queue_bytes_max: 32 << 20, workers: 0, shutdown_seconds_max: 20 }
+        Self { queue_bytes_max: 8 << 20, workers: 0, shutdown_seconds_max: 20 }
     }
 }
 

@@ -10,7 +10,7 @@ use panoptes_store::Store;
 use super::{Numbered, Vitals};
 
 /// A group takes no further submission once it holds this much: it bounds what one fsync keeps waiting.
-const GROUP_BYTES_MAX: usize = 8 << 20;
+const GROUP_BYTES_MAX: usize = 2 << 20;
 /// And no more than so many submissions.
 const GROUP_SUBMISSIONS_MAX: usize = 1_024;
 /// Submissions are joined into frames of about this size: large enough that the cost of a frame does not show, small

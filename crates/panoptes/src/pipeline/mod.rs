@@ -34,7 +34,7 @@ use self::fold::{Folder, FolderParts};
 use crate::time;
 
 /// Frames between two stages. Small: a frame may hold 16 MiB, and the log has them all anyway.
-const FRAMES_MAX: usize = 4;
+const FRAMES_MAX: usize = 2;
 
 /// How the world hears of alerts once they are in the catalogue. `opened` is true for those that people have not been
 /// told of: new ones and reopened ones.
