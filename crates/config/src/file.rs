@@ -328,7 +328,7 @@ pub struct LimitsSection {
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { queue_bytes_max: 8 << 20, workers: 0, shutdown_seconds_max: 20 }
+        Self { queue_bytes_max: 4 << 20, workers: 0, shutdown_seconds_max: 20 }
     }
 }
 
