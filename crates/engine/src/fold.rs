@@ -1,10 +1,11 @@
 //! The half that remembers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use panoptes_correlate::{Deduplicator, DeduplicatorOptions};
 use panoptes_detect::{Detector, DetectorOptions, RuleSet};
-use panoptes_model::{AlertUpdate, Finding, FindingOrigin, FrameId, Origin};
+use panoptes_model::{AlertId, AlertUpdate, Finding, FindingOrigin, FrameId, Origin};
 
 use crate::PreparedFrame;
 use crate::checkpoint::LaneState;
@@ -35,7 +36,8 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Adds those of a later frame, so that several frames can share a transaction. Of positions the later stays.
+    /// Adds those of a later frame, so that several frames can share a transaction. Of positions the later stays; of
+    /// alerts see [`coalesce`](Self::coalesce).
     pub fn absorb(&mut self, later: Self) {
         self.through = self.through.max(later.through);
         self.findings.extend(later.findings);
@@ -46,6 +48,25 @@ impl Effects {
                 None => self.positions.push(position),
             }
         }
+    }
+}
+
+impl Effects {
+    /// Leaves one update per alert, the newest, told as opened if any of them opened it; in the order in which the
+    /// alerts were first met.
+    pub fn coalesce(&mut self) {
+        let mut places: HashMap<AlertId, usize> = HashMap::with_capacity(self.alerts.len());
+        let mut merged: Vec<AlertUpdate> = Vec::with_capacity(self.alerts.len());
+        for update in self.alerts.drain(..) {
+            match places.get(&update.alert.id).and_then(|it| merged.get_mut(*it)) {
+                Some(known) => *known = AlertUpdate { opened: known.opened || update.opened, ..update },
+                None => {
+                    places.insert(update.alert.id, merged.len());
+                    merged.push(update);
+                }
+            }
+        }
+        self.alerts = merged;
     }
 }
 
@@ -129,5 +150,42 @@ impl Fold {
             .map(|(origin, position)| InputPosition { origin: origin.clone(), position: *position })
             .collect();
         effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use panoptes_model::{Alert, RuleSummary, Severity, Timestamp};
+
+    use super::*;
+
+    fn update(id: u128, count: u64, opened: bool) -> AlertUpdate {
+        let rule = RuleSummary { id: "r".into(), title: "t".into(), level: Severity::Low, tags: Vec::new() };
+        let alert = Alert {
+            id: AlertId(id),
+            rule: Arc::new(rule),
+            entities: Vec::new(),
+            context: Vec::new(),
+            first_seen: Timestamp(0),
+            last_seen: Timestamp(0),
+            opened_at: Timestamp(0),
+            count,
+            findings: 1,
+            events: Vec::new(),
+            sample: String::new(),
+            reason: String::new(),
+            source: String::new(),
+            origin: FindingOrigin::Live,
+        };
+        AlertUpdate { alert, opened }
+    }
+
+    #[test]
+    fn several_updates_of_an_alert_become_the_newest_and_stay_opened() {
+        let mut effects = Effects { alerts: vec![update(1, 1, true), update(2, 5, false)], ..Effects::default() };
+        effects.absorb(Effects { alerts: vec![update(1, 3, false)], through: FrameId(2), ..Effects::default() });
+        effects.coalesce();
+        let seen: Vec<_> = effects.alerts.iter().map(|it| (it.alert.id.0, it.alert.count, it.opened)).collect();
+        assert_eq!(seen, [(1, 3, true), (2, 5, false)]);
     }
 }

@@ -128,6 +128,7 @@ impl Folder {
         if self.pending_frames == 0 {
             return Ok(());
         }
+        self.pending.coalesce();
         if self.pending.through > self.folded_before {
             let positions: Vec<SourcePosition> = self.pending.positions.iter().filter_map(source_position).collect();
             let outcome = self

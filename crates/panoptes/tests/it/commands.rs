@@ -31,6 +31,7 @@ fn an_import_is_searchable_and_alerts() {
     let answer = output_of(panoptes(home.path()).args(["search", "--sql", sql, "--format", "jsonl"]));
     assert_eq!(answer.trim(), r#"{"n":10,"u":"root"}"#);
     let alerts = output_of(panoptes(home.path()).args(["alerts", "list", "--format", "jsonl"]));
+    assert!(said.contains(&format!("{} new alerts", alerts.lines().count())), "{said}");
     let guessing = json_lines(&alerts).into_iter().find(|it| it["rule"]["title"] == "SSH password guessing").unwrap();
     assert_eq!((guessing["origin"].as_str(), guessing["count"].as_u64()), (Some("import"), Some(10)));
 }
