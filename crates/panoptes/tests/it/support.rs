@@ -14,7 +14,7 @@ pub(crate) fn binary() -> &'static Path {
 pub(crate) fn server() -> Server {
     Server::of(binary())
         .config(
-            "files = []\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\nlog_file_bytes_max = 1048576\n",
+            "files = []\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\nlog_file_bytes_max = 1048576\nquery_bytes_max = 1073741824\n",
         )
         .start()
 }
