@@ -129,6 +129,11 @@ impl Pipeline {
             clock,
         });
         store.continue_after(folded_before);
+        // Before the replay: what it makes hot again may need sealing to have room.
+        let sealer = {
+            let store = Arc::clone(&store);
+            spawn("seal", move || seal::run(&store, &seal_receiver, clock))?
+        };
         // Frames may be in segments already but not in the checkpoint, or the other way round.
         for frame in log.frames_after(fold_through.min(store.sealed_through())) {
             match frame {
@@ -153,7 +158,6 @@ impl Pipeline {
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         drop(to_fold);
-        let sealer = spawn("seal", move || seal::run(&store, &seal_receiver, clock))?;
         let folder = spawn("fold", move || folder.run(&from_prepare))?;
         vitals.ready.store(true, Ordering::Release);
         Ok(Self { committer, preparers, folder, sealer })
