@@ -20,6 +20,7 @@
 
 mod address;
 mod context;
+mod event_xml;
 mod explain;
 mod fact;
 pub mod formats;
