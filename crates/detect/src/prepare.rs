@@ -25,6 +25,11 @@ impl Hits {
     pub fn is_empty(&self) -> bool {
         self.matches.is_empty()
     }
+
+    /// The pairs: index of an event in the batch, index of a rule in [`RuleSet::rules`]; in order of both.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
+        self.matches.iter().copied()
+    }
 }
 
 impl RuleSet {
