@@ -25,6 +25,7 @@ mod cut;
 mod cutter;
 mod flight;
 mod framing;
+mod headed;
 pub mod inputs;
 pub mod limits;
 mod pattern;

@@ -104,6 +104,17 @@ pub const CSV_HEADER_BYTES_MAX: usize = 64 << 10;
 /// How long one row may be, line feeds in quotes included. Beyond, what follows is not read: a quote is not closed.
 pub const CSV_ROW_BYTES_MAX: usize = 16 << 20;
 
+/// How many records an object on one line may carry in its list. An object with more stays one record.
+pub const CARRIED_RECORDS_MAX: usize = 16_384;
+
+// Lines below a header (Zeek, W3C). How wide a table may be, is said above.
+
+/// How much text the rows of one batch may become before it is handed on.
+pub const ROWS_BYTES_MAX: usize = 1 << 20;
+/// How far back from where reading goes on in a file the last header is looked for. One that lies further back is
+/// that at the beginning of the file, or is not seen: rows that do not fit it stay text.
+pub const HEADER_LOOKBACK_BYTES: usize = 1 << 20;
+
 // Files.
 
 /// How many files are watched at once: each holds a file handle. Further ones wait until others are gone; a warning

@@ -81,6 +81,11 @@ impl<'l> Collector<'l> {
         }
     }
 
+    /// The format that the configuration fixed for the source.
+    pub(crate) fn format(&self) -> Option<&str> {
+        self.origin.format.as_deref()
+    }
+
     /// Takes one record, or rejects it for what it is.
     pub(crate) fn accept(&mut self, text: &[u8], at: At) -> Result<(), Stop> {
         if text.len() >= LINE_BYTES_MAX {

@@ -71,6 +71,24 @@ fn json_texts_and_tables_become_their_records() {
 }
 
 #[test]
+fn carried_records_and_rows_below_a_header_become_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(LINE_BYTES_MAX - 100);
+    let trail = format!("{{\"Records\":[{{\"a\":\"{long}\"}},{{\"a\":2}}]}}");
+    let trail = write(folder.path(), "trail.json.gz", &gzip(trail.as_bytes()));
+    let (records, problems) = import(&[trail]);
+    assert!(problems.is_empty() && records.len() == 2, "longer than a line may be: {problems:?}");
+    let cut = write(folder.path(), "cut.json", b"{\"Records\":[{\"a\":1},{\"a\":");
+    let (records, problems) = import(&[cut]);
+    assert_eq!(texts(&records), ["{\"a\":1}"]);
+    assert!(matches!(problems[0].problem, Problem::Record { line: 1, .. }) && problems[0].position == Some(20));
+    let zeek = write(folder.path(), "conn.tsv", b"#separator \\x09\n#fields\ta\tb\n1\t2\nx\n3\n");
+    let (records, problems) = import(&[zeek]);
+    assert_eq!(texts(&records), [r#"{"a":"1","b":"2"}"#, "x", "3"]);
+    assert!(matches!(problems[..], [FileProblem { problem: Problem::RowsUnfit { rows: 2 }, .. }]), "{problems:?}");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let good = gzip(&b"line\n".repeat(100_000));

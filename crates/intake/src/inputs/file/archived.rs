@@ -97,6 +97,9 @@ impl Archived {
                 // Shorter than what was read of it before: nothing is left.
                 Ok(0) => return Some(Ok(())),
                 Ok(length) => {
+                    if self.skip == self.waiting.offset {
+                        self.cutter.prime(chunk.get(..length).unwrap_or_default());
+                    }
                     self.skip -= length as u64;
                     passed += length as u64;
                 }

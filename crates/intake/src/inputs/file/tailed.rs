@@ -5,11 +5,16 @@ use std::io;
 use std::path::PathBuf;
 
 use memchr::{memchr, memrchr};
-use panoptes_model::{Origin, RawBatch, Timestamp};
+use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, Timestamp};
 
 use super::identity::{FileIdentity, Fingerprint, Key};
 use crate::archive::{fill_at, read_at_most, start_of};
-use crate::limits::{FILE_STEP_BYTES, FILE_TURN_BYTES, LINE_BYTES_MAX, READ_BYTES_MAX};
+use crate::cut::elements;
+use crate::headed::{Headed, Line};
+use crate::limits::{
+    CARRIED_RECORDS_MAX, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES, FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES, LINE_BYTES_MAX,
+    READ_BYTES_MAX,
+};
 
 pub(super) struct Tailed {
     /// What it was called when it was first seen: what its events say.
@@ -23,6 +28,8 @@ pub(super) struct Tailed {
     /// There is no line feed between `offset` and here.
     pub(super) searched: u64,
     pub(super) fingerprint: Fingerprint,
+    /// The header that its lines are rows of, if it has one.
+    pub(super) headed: Headed,
     pub(super) grown_at: Timestamp,
     /// Since when no pattern leads to it, or leads to it by another name.
     pub(super) moved_at: Option<Timestamp>,
@@ -51,11 +58,13 @@ pub(super) struct Out<'o> {
 
 impl Out<'_> {
     pub(super) fn is_full(&self) -> bool {
-        self.batch.bytes.len() >= FILE_STEP_BYTES || !self.batch.has_room_for(LINE_BYTES_MAX)
+        self.batch.bytes.len() >= FILE_STEP_BYTES
+            || !self.batch.has_room_for(LINE_BYTES_MAX)
+            || self.batch.records.len() + CARRIED_RECORDS_MAX > BATCH_RECORDS_MAX
     }
 
     /// Adds a line of `length` bytes, of which `text` may be the beginning only.
-    fn push(&mut self, origin: u32, text: &[u8], length: u64, position: u64) {
+    fn push(&mut self, headed: &mut Headed, origin: u32, text: &[u8], length: u64, position: u64) {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return;
@@ -65,8 +74,32 @@ impl Out<'_> {
             self.cut_records += 1;
             self.cut_bytes += length.saturating_sub(kept.len() as u64);
         }
-        self.batch.push(origin, self.now, position, kept);
+        if let Some(carried) = elements(kept, CARRIED_RECORDS_MAX) {
+            for it in carried {
+                self.batch.push(origin, self.now, position, kept.get(it).unwrap_or_default());
+            }
+            return;
+        }
+        match headed.line(kept) {
+            Line::Header => {}
+            Line::Row(row) => self.batch.push(origin, self.now, position, row),
+            Line::AsIs => self.batch.push(origin, self.now, position, kept),
+        }
     }
+}
+
+/// The header in force at `offset` of a file: that of its beginning, or a later one not far before `offset`.
+pub(super) fn headed_at(file: &File, format: Option<&str>, offset: u64) -> io::Result<Headed> {
+    let mut headed = Headed::new(format);
+    if offset == 0 {
+        return Ok(headed);
+    }
+    headed.prime(&read_at_most(file, 0, 2 * CSV_HEADER_BYTES_MAX)?);
+    if headed.is_in_force() {
+        let length = offset.min(HEADER_LOOKBACK_BYTES as u64);
+        headed.prime_on(&read_at_most(file, offset - length, length as usize)?);
+    }
+    Ok(headed)
 }
 
 impl Tailed {
@@ -84,6 +117,7 @@ impl Tailed {
             self.offset = 0;
             self.searched = 0;
             self.fingerprint = Fingerprint::of(&start_of(&self.file)?);
+            self.headed = Headed::new(origin.format.as_deref());
             return Ok(Look::Restarted);
         }
         self.grown_at = out.now;
@@ -134,7 +168,7 @@ impl Tailed {
             let Some(found) = memchr(b'\n', text.get(from..).unwrap_or_default()) else { break };
             let end = from + found;
             let line = text.get(start..end).unwrap_or_default();
-            out.push(origin, line, line.len() as u64, base + end as u64 + 1);
+            out.push(&mut self.headed, origin, line, line.len() as u64, base + end as u64 + 1);
             start = end + 1;
             from = start;
             if out.is_full() {
@@ -166,7 +200,7 @@ impl Tailed {
     fn push_kept(&mut self, out: &mut Out<'_>, origin: u32, end: u64, next: u64) -> io::Result<()> {
         let length = end - self.offset;
         let kept = read_at_most(&self.file, self.offset, length.min(LINE_BYTES_MAX as u64) as usize)?;
-        out.push(origin, &kept, length, next);
+        out.push(&mut self.headed, origin, &kept, length, next);
         self.offset = next;
         self.searched = next;
         Ok(())

@@ -12,7 +12,7 @@ use panoptes_stdx::decompress::{DecompressError, Encoding, sniff};
 
 use super::archived::{Archived, Waiting, decompressed_start};
 use super::identity::{FileCheckpoint, FileCheckpoints, FileIdentity, Fingerprint, Key, is_rotated_name_of, key_of};
-use super::tailed::{Look, Out, Tailed, last_line_start};
+use super::tailed::{Look, Out, Tailed, headed_at, last_line_start};
 use super::{FileConfig, KIND, StartAt};
 use crate::archive::{refusal, start_of};
 use crate::context::InputError;
@@ -162,6 +162,10 @@ impl FileTailer {
                 _ => Ok(look),
             });
             let path = tailed.current_path.clone();
+            let unfit = tailed.headed.take_unfit();
+            if unfit > 0 {
+                tracing::warn!(path = %path.display(), rows = unfit, "rows have no header or do not fit it: they stay text");
+            }
             match look {
                 Ok(Look::Idle) => {}
                 Ok(Look::More) => step.more = true,
@@ -370,6 +374,7 @@ impl FileTailer {
             Begin::Later => return Ok(()),
             Begin::Never => last_line_start(&file, size)?,
         };
+        let headed = headed_at(&file, self.config.format.as_deref(), offset)?;
         self.problems.remove(path);
         self.late.remove(path);
         let fingerprint = Fingerprint::of(&start);
@@ -385,6 +390,7 @@ impl FileTailer {
             offset,
             searched: offset,
             fingerprint,
+            headed,
             grown_at: now,
             moved_at: None,
             listed: true,
