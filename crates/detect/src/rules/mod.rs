@@ -4,6 +4,7 @@ mod compile;
 mod correlation;
 mod error;
 mod filter;
+mod lint;
 mod load;
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ mod cases;
 mod commands;
 mod crash;
 mod first_alert;
+mod rules;
 mod scan;
 mod sealed;
 mod support;
