@@ -12,7 +12,8 @@ impl RuleSet {
     /// Warnings about the documents of `files` that can be parsed; what is wrong with the others is
     /// [`compile`](Self::compile)'s to say.
     pub fn lint(files: &[RuleFile]) -> Vec<RuleError> {
-        let documents = load(files, &mut Vec::new());
+        let rules: Vec<&RuleFile> = files.iter().filter(|it| !it.path.ends_with(".toml")).collect();
+        let documents = load(&rules, &mut Vec::new());
         let counted = only_counted(&documents);
         let mut warnings = Vec::new();
         for document in &documents {

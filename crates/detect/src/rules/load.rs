@@ -38,7 +38,7 @@ fn place_of(place: &Place, text: &str, needle: &str) -> Place {
 }
 
 /// Parses all documents of all files; what is wrong goes to `errors`.
-pub(crate) fn load(files: &[RuleFile], errors: &mut Vec<RuleError>) -> Vec<Document> {
+pub(crate) fn load(files: &[&RuleFile], errors: &mut Vec<RuleError>) -> Vec<Document> {
     let mut documents = Vec::new();
     for file in files {
         load_file(&mut documents, errors, file);
@@ -196,23 +196,6 @@ fn lower_first(text: &str) -> String {
         Some(first) => first.to_lowercase().chain(characters).map(|it| if it == '\n' { ' ' } else { it }).collect(),
         None => String::new(),
     }
-}
-
-/// What an error of the compiler of rules is, in words of ours.
-pub(crate) fn compile_error(document: &Document, error: &rsigma_eval::EvalError) -> RuleError {
-    use rsigma_eval::EvalError;
-    let (needle, cure) = match error {
-        EvalError::UnknownDetection(name) => (name.as_str(), "define it under `detection` or correct the condition"),
-        EvalError::InvalidRegex(_) => ("|re", "correct the regular expression (no look-around, no back-references)"),
-        EvalError::InvalidCidr(_) => ("|cidr", "write the network as address/bits"),
-        EvalError::InvalidModifiers(_) => ("detection:", "keep one way of comparing per field"),
-        _ => ("detection:", "see docs/sigma.md for what is supported"),
-    };
-    let place = match error {
-        EvalError::UnknownDetection(_) => document.place_of("condition:"),
-        _ => document.place_of(needle),
-    };
-    place.error(lower_first(&error.to_string()), cure)
 }
 
 #[cfg(test)]

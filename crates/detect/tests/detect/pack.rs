@@ -21,7 +21,7 @@ fn every_shipped_rule_loads_and_is_described() {
         let id = rule.summary.id.as_bytes();
         assert!(id.len() == 36 && id[14] == b'4', "{title}: the id is no random UUID");
         if rule.kind == "event" {
-            assert!(!rule.datasets.is_empty(), "{title} is asked of nothing");
+            assert!(!rule.sources.is_empty(), "{title} is asked of nothing");
         }
         if rule.reports {
             assert!(!rule.falsepositives.is_empty(), "{title} does not say when it is wrong");

@@ -73,7 +73,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Outcome> 
 
 /// Rules that no event can ever be asked about.
 fn never_asked(set: &RuleSet) -> Vec<RuleError> {
-    let is_never_asked = |it: &&panoptes_detect::RuleMeta| it.kind == "event" && it.datasets.is_empty();
+    let is_never_asked = |it: &&panoptes_detect::RuleMeta| it.kind == "event" && it.sources.is_empty();
     set.rules()
         .filter(is_never_asked)
         .map(|rule| RuleError {
