@@ -117,6 +117,11 @@ impl RuleSet {
         vec![crate::anomaly::never_seen_meta(self.wants_patterns)]
     }
 
+    /// Changes with any rule, and with which of them report.
+    pub fn fingerprint(&self) -> u128 {
+        self.fingerprint
+    }
+
     pub fn len(&self) -> usize {
         self.rules.len()
     }

@@ -93,7 +93,7 @@ mod tests {
             why: "a \"<&\u{1}\n".to_owned(),
             verdict,
             reason: reason.to_owned(),
-            micros: 1_500,
+            micros: 2_000,
         };
         let file = FileReport {
             path: "./rules/ssh/a.yml".to_owned(),
@@ -101,7 +101,7 @@ mod tests {
         };
         let xml = report(&[file], "2026-03-01T12:00:00");
         for part in [
-            "<testsuites name=\"panoptes rules test\" tests=\"3\" failures=\"1\" errors=\"1\" time=\"0.005\">",
+            "<testsuites name=\"panoptes rules test\" tests=\"3\" failures=\"1\" errors=\"1\" time=\"0.006\">",
             "classname=\"rules.ssh.a\" name=\"fires: a &quot;&lt;&amp;\u{fffd}&#10;\"",
             "message=\"did not &lt;fire&gt;\"",
             "<error type=\"error\" message=\"&amp;\">",
