@@ -1,5 +1,7 @@
 //! How formats fill an [`EventBatch`].
 
+mod arrange;
+
 use std::net::IpAddr;
 
 use crate::batch::{Cell, Head, Kind, pack, slice, unpack};
@@ -30,6 +32,7 @@ pub struct BatchWriter<'i> {
     batch: EventBatch,
     open: Option<Open>,
     keys: KeyCache,
+    marks: arrange::MarkTable,
     /// Per fixed and per local field: the last [`try_number`](Self::try_number) that had it as a key.
     fixed_seen: Vec<u32>,
     local_seen: Vec<u32>,
@@ -49,7 +52,17 @@ struct Open {
 impl<'i> BatchWriter<'i> {
     pub(crate) fn new(input: &'i str, now: Timestamp, batch: EventBatch) -> Self {
         let fixed_seen = vec![0; batch.schema.len()];
-        Self { input, now, batch, open: None, keys: KeyCache::new(), fixed_seen, local_seen: Vec::new(), try_number: 0 }
+        Self {
+            input,
+            now,
+            batch,
+            open: None,
+            keys: KeyCache::new(),
+            marks: arrange::MarkTable::default(),
+            fixed_seen,
+            local_seen: Vec::new(),
+            try_number: 0,
+        }
     }
 
     pub(crate) fn finish(mut self) -> EventBatch {
