@@ -19,6 +19,7 @@ mod plain;
 mod syslog_rfc3164;
 mod syslog_rfc5424;
 mod web_access;
+mod windows_event;
 
 pub(crate) use auditd::write_message as write_audit_message;
 pub(crate) use key_value::looks_like_pairs;
@@ -26,6 +27,7 @@ pub(crate) use plain::{write_findings, write_introduced_findings};
 
 /// Every format.
 pub static ALL: &[&FormatKind] = &[
+    &windows_event::KIND,
     &json::KIND,
     &syslog_rfc5424::KIND,
     &syslog_rfc3164::KIND,
@@ -98,7 +100,7 @@ pub fn named(name: &str) -> Option<&'static FormatKind> {
 }
 
 type Kinds = [&'static FormatKind];
-static IF_BRACE: &Kinds = &[&json::KIND];
+static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
 static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND];
 static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
 static IF_DIGIT: &Kinds =
