@@ -5,7 +5,7 @@ use expect_test::expect;
 use crate::formats::tests::{check, fields, value};
 
 /// The event of all tests, as NXLog sends it.
-const FLAT: &str = r#"{"EventTime":"2024-01-15 11:30:00","Hostname":"pc1.example","Keywords":-9223372036854775808,"SeverityValue":2,"EventID":1,"SourceName":"Microsoft-Windows-Sysmon","ProviderGuid":"{5770385F-C22A-43E0-BF4C-06F5698FFBD9}","Version":5,"Task":1,"OpcodeValue":0,"RecordNumber":77,"ExecutionProcessID":2100,"ThreadID":3100,"Channel":"Microsoft-Windows-Sysmon/Operational","Domain":"NT AUTHORITY","AccountName":"SYSTEM","UserID":"S-1-5-18","AccountType":"User","Message":"Process Create:\r\nRuleName: -","Opcode":"Info","RuleName":"-","UtcTime":"2024-01-15 10:30:00.123","ProcessGuid":"{a1}","ProcessId":"4711","Image":"C:\\Windows\\System32\\cmd.exe","FileVersion":"10.0","OriginalFileName":"Cmd.Exe","CommandLine":"cmd /c \"whoami\"","CurrentDirectory":"C:\\","User":"EXAMPLE\\bob","LogonId":"0x3e7","Hashes":"MD5=AB01,SHA256=CD02,IMPHASH=EF03","ParentProcessGuid":"{a0}","ParentProcessId":"4000","ParentImage":"C:\\Windows\\explorer.exe","ParentCommandLine":"explorer","EventReceivedTime":"2024-01-15 11:30:01","SourceModuleName":"in","SourceModuleType":"im_msvistalog","@timestamp":"2024-01-15T10:30:02Z"}"#;
+const FLAT: &str = r#"{"EventTime":"2024-01-15 11:30:00","Hostname":"pc1.example","Keywords":-9223372036854775808,"SeverityValue":2,"EventID":1,"SourceName":"Microsoft-Windows-Sysmon","ProviderGuid":"{5770385F-C22A-43E0-BF4C-06F5698FFBD9}","Version":5,"Task":1,"OpcodeValue":0,"RecordNumber":77,"ExecutionProcessID":2100,"ThreadID":3100,"Channel":"Microsoft-Windows-Sysmon/Operational","Domain":"NT AUTHORITY","AccountName":"SYSTEM","UserID":"S-1-5-18","AccountType":"User","Message":"Process Create:\n\tRuleName","Opcode":"Info","RuleName":"-","UtcTime":"2024-01-15 10:30:00.123","ProcessGuid":"{a1}","ProcessId":"4711","Image":"C:\\Windows\\System32\\cmd.exe","FileVersion":"10.0","OriginalFileName":"Cmd.Exe","CommandLine":"cmd /c \"whoami\"","CurrentDirectory":"C:\\","User":"EXAMPLE\\bob","LogonId":"0x3e7","Hashes":"MD5=AB01,SHA256=CD02,IMPHASH=EF03","ParentProcessGuid":"{a0}","ParentProcessId":"4000","ParentImage":"C:\\Windows\\explorer.exe","ParentCommandLine":"explorer","EventReceivedTime":"2024-01-15 11:30:01","SourceModuleName":"in","SourceModuleType":"im_msvistalog","@timestamp":"2024-01-15T10:30:02Z"}"#;
 
 #[test]
 fn nxlog_keeps_everything_at_the_top() {
@@ -31,7 +31,7 @@ fn nxlog_keeps_everything_at_the_top() {
             winlog.user.identifier: S-1-5-18
             winlog.user.type: User
             message: Process Create:
-            RuleName: -
+            	RuleName
             winlog.opcode: Info
             winlog.event_data.RuleName: -
             winlog.event_data.UtcTime: 2024-01-15 10:30:00.123
