@@ -71,6 +71,25 @@ fn every_kind_of_damage_is_named_with_its_line_and_cure() {
 }
 
 #[test]
+fn nesting_that_would_exhaust_the_stack_is_refused() {
+    let rule = |condition: String| {
+        format!("title: Deep\nlogsource: {{product: linux}}\ndetection:\n  s: {{a: b}}\n  condition: {condition}\n")
+    };
+    for deep in [
+        rule(format!("{}s{}", "(".repeat(100_000), ")".repeat(100_000))),
+        rule(format!("{}s", "not ".repeat(100_000))),
+        rule(format!("{}s{}", "(not ".repeat(300), ")".repeat(300))),
+        format!("title: Deep\ndetection: {}\n", "[".repeat(100_000)),
+        format!("title: Deep\ndetection:\n  s: {}x{}\n", "{a: ".repeat(10_000), "}".repeat(10_000)),
+    ] {
+        let error = error_of(&deep);
+        assert!(error.starts_with("bad.yml:"), "{error}");
+    }
+    let (rules, errors) = compile(&[("a.yml", &rule(format!("{}s{}", "(".repeat(60), ")".repeat(60))))]);
+    assert_eq!((rules.len(), errors.len()), (1, 0), "{errors:?}");
+}
+
+#[test]
 fn a_wrong_word_that_only_people_read_does_not_stop_the_rule() {
     let (rules, errors) = compile(&[("a.yml", &GOOD.replace("level: low", "level: hihg"))]);
     assert_eq!((rules.len(), errors.len()), (1, 1));
