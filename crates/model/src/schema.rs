@@ -334,6 +334,7 @@ pub mod field {
         PANOPTES_FORMAT "panoptes.format" Text,
         PANOPTES_INPUT "panoptes.input" Text,
         PANOPTES_SOURCE "panoptes.source" Text,
+        PANOPTES_WINDOWS_INITIATED "panoptes.windows.initiated" Text,
     }
 }
 

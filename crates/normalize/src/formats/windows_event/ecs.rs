@@ -91,6 +91,11 @@ fn act(step: &Step, text: &str) -> Act {
             "false" | "False" | "%%14592" | "Inbound" => Act::Word("ingress"),
             _ => Act::Nothing,
         },
+        How::Initiated => match text {
+            "%%14593" | "Outbound" => Act::Word("true"),
+            "%%14592" | "Inbound" => Act::Word("false"),
+            _ => Act::Nothing,
+        },
     }
 }
 

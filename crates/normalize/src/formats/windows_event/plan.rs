@@ -65,6 +65,8 @@ pub(super) enum How {
     Transport,
     /// `true` is `egress`, `false` is `ingress`; `%%14593` and `%%14592` likewise.
     Direction,
+    /// The same as `true` and `false`: what Sysmon calls it, and with it the rules.
+    Initiated,
 }
 
 use How::{
@@ -247,6 +249,7 @@ const PACKET: &[Step] = &[
     step(tag::DESTINATION_PORT_SHORT, field::DESTINATION_PORT, Number),
     step(tag::PROTOCOL, field::NETWORK_TRANSPORT, How::Transport),
     step(tag::DIRECTION, field::NETWORK_DIRECTION, How::Direction),
+    step(tag::DIRECTION, field::PANOPTES_WINDOWS_INITIATED, How::Initiated),
 ];
 const SCRIPT: &[Step] = &[text(tag::PATH, field::FILE_PATH), step(tag::PATH, field::FILE_NAME, FileName)];
 const THREAT: &[Step] = &[
