@@ -22,7 +22,7 @@ fn stride() -> usize {
 #[test]
 fn without_log_sources_sigmahq_matches_the_same_real_events() {
     let Some(corpora) = corpora() else { return };
-    let files = without_log_sources(&sigma_rules(&corpora));
+    let (files, _) = without_log_sources(&sigma_rules(&corpora));
     let (ours, errors) = Ours::compile(files.clone());
     assert!(errors.is_empty(), "{errors:#?}");
     let theirs = Theirs::compile(&parsed(&files));

@@ -11,7 +11,7 @@ use rsigma_eval::event::JsonEvent;
 use rsigma_parser::{SigmaRule, parse_sigma_yaml};
 use serde_json::Value;
 
-use crate::specified::{self, Record};
+use crate::specified::{self, Record, has_placeholders};
 
 /// The ids of the rules that match one event.
 pub(crate) type Matched = BTreeSet<String>;
@@ -96,12 +96,12 @@ impl Theirs {
     }
 
     pub(crate) fn ask(&self, line: &str) -> Matched {
-        let event = serde_json::from_str(line).expect("events are JSON");
-        ids(self.engine.evaluate(&Record::new(line, &event)))
+        let event: Value = serde_json::from_str(line).expect("events are JSON");
+        ids(self.engine.evaluate(&Record::new(&event)))
     }
 
-    /// The same for keywords that are only looked for in the texts of a record.
-    pub(crate) fn ask_values(&self, event: &Value) -> Matched {
+    /// The same with its own reading of the event.
+    pub(crate) fn ask_as_it_is(&self, event: &Value) -> Matched {
         ids(self.engine.evaluate(&JsonEvent::borrow(event)))
     }
 }
@@ -116,9 +116,17 @@ pub(crate) fn parsed(files: &[RuleFile]) -> Vec<SigmaRule> {
     files.iter().flat_map(read).collect()
 }
 
-/// The same rules without their log sources, so that they are asked about every event and keep their field names.
-/// Nothing else changes, which is checked.
-pub(crate) fn without_log_sources(files: &[RuleFile]) -> Vec<RuleFile> {
+/// SigmaHQ's rules without their log sources, so that they are asked about every event and keep their field names; and
+/// the titles of those that are left out, because they need lists that only their reader can have.
+pub(crate) fn without_log_sources(files: &[RuleFile]) -> (Vec<RuleFile>, Vec<String>) {
+    let (with_lists, files): (Vec<_>, Vec<_>) =
+        files.iter().cloned().partition(|it| parsed(std::slice::from_ref(it)).iter().any(has_placeholders));
+    let titles = parsed(&with_lists).into_iter().map(|it| it.title).collect();
+    (stripped(&files), titles)
+}
+
+/// The same rules without their log sources. Nothing else changes, which is checked.
+fn stripped(files: &[RuleFile]) -> Vec<RuleFile> {
     let strip = |file: &RuleFile| {
         let mut rule: yaml_serde::Value = yaml_serde::from_str(&file.text).expect("a rule of SigmaHQ is YAML");
         rule.as_mapping_mut().expect("a rule is a mapping").remove("logsource");

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::witness::{Choices, Draft};
 
-/// Fields of texts and numbers. No name, and nothing that JSON itself writes, has a letter that keywords use.
+/// Fields of texts and numbers.
 const FIELDS: [&str; 5] = ["g1", "g2", "g3", "hh.gg", "hh.ii.gg"];
-/// Fields that are compared with each other, that hold addresses, times, and that never hold null.
+/// Fields that are compared with each other, that hold addresses and times, and whose existence is asked for.
 const PEERS: [&str; 2] = ["g5", "g6"];
 const ADDRESS: &str = "g7";
 const TIME: &str = "g8";
@@ -275,7 +275,7 @@ fn regexes() -> impl Strategy<Value = Item> {
 fn selection() -> impl Strategy<Value = Selection> {
     let item = prop_oneof![5 => texts(), 3 => scalars(), 1 => encodings(), 1 => regexes()].boxed();
     let map = prop::collection::vec(item, 1..4);
-    let keywords = prop::collection::vec(select(&LETTERS[..]), 1..4).prop_map(|it| it.concat());
+    let keywords = prop_oneof![2 => rule_text(false), 1 => rule_text(true), 1 => select(&["1", "true", "10.25"][..]).prop_map(str::to_owned)];
     prop_oneof![
         6 => map.clone().prop_map(Selection::Map),
         2 => prop::collection::vec(map, 1..3).prop_map(Selection::List),
@@ -344,7 +344,8 @@ fn event_value() -> impl Strategy<Value = Value> {
         1 => select(&[0.5, 1.0, -1.5, 10.25, 1e9][..]).prop_map(|it| json!(it)),
         1 => any::<bool>().prop_map(|it| json!(it)),
     ];
-    prop_oneof![6 => scalar.clone(), 1 => prop::collection::vec(scalar, 0..4).prop_map(Value::Array)]
+    let item = prop_oneof![6 => scalar.clone(), 1 => Just(Value::Null)];
+    prop_oneof![6 => scalar, 1 => prop::collection::vec(item, 0..4).prop_map(Value::Array)]
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -373,6 +374,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         1 => set(ADDRESS, &ADDRESSES),
         1 => set(TIME, &TIMES),
         1 => set(OPTIONAL, &["", "q"]),
+        1 => Just(Edit::Set(OPTIONAL.to_owned(), Value::Null)),
         1 => any::<Index>().prop_map(Edit::Remove),
         4 => (any::<Index>(), tweak).prop_map(|(index, tweak)| Edit::Tweak(index, tweak)),
     ]
@@ -407,8 +409,6 @@ impl EventSpec {
         {
             event = Draft::of(index.get(rules), self.truth, &mut choices).to_json(&mut choices);
         }
-        // Null where a rule asks for existence is a difference of its own.
-        event.retain(|name, value| !(name == OPTIONAL && value.is_null()));
         for edit in &self.edits {
             match edit {
                 Edit::Set(name, value) => {

@@ -1,7 +1,7 @@
 //! Rules and events as `rsigma-eval` must be given them so that it reads them as the Sigma specification says.
 //!
-//! Each arm of [`item`] is a difference that `differences.rs` shows and `docs/sigma.md` tells; everything else reaches
-//! it as it was written.
+//! Whatever is changed here is a difference that `differences.rs` shows and `docs/sigma.md` tells; everything else
+//! reaches it as it was written.
 
 use std::borrow::Cow;
 
@@ -23,6 +23,18 @@ pub(crate) fn rule(rule: &SigmaRule) -> SigmaRule {
         *it = detection(it);
     }
     rule
+}
+
+/// Whether a value of the rule names a list that its reader has to have.
+pub(crate) fn has_placeholders(rule: &SigmaRule) -> bool {
+    fn of(detection: &Detection) -> bool {
+        match detection {
+            Detection::AllOf(items) => items.iter().any(|it| it.field.has_modifier(Modifier::Expand)),
+            Detection::AnyOf(all) | Detection::And(all) => all.iter().any(of),
+            _ => false,
+        }
+    }
+    rule.detection.named.values().any(of)
 }
 
 fn detection(it: &Detection) -> Detection {
@@ -50,7 +62,7 @@ fn or(mut all: Vec<Detection>) -> Detection {
     if all.len() == 1 { all.remove(0) } else { Detection::AnyOf(all) }
 }
 
-/// Keywords stand anywhere in the event: each in a place of its own, numbers as they are written.
+/// Keywords stand anywhere in the event, each in a place of its own.
 fn keywords(words: &[SigmaValue], all: bool) -> Detection {
     let each = words.iter().map(|word| {
         let pattern = match word {
@@ -108,19 +120,27 @@ fn item(it: &DetectionItem) -> Detection {
         use Modifier::{All, Cased, Contains, EndsWith, Neq, StartsWith};
         matches!(modifier, Contains | StartsWith | EndsWith | All | Cased | Neq)
     };
-    let has_wildcard = |value: &SigmaValue| matches!(value, SigmaValue::String(text) if text.contains_wildcards());
-    if it.field.modifiers.iter().all(takes_wildcards) && it.values.iter().any(has_wildcard) {
+    let is_meant = |value: &SigmaValue| match value {
+        SigmaValue::String(text) => text.contains_wildcards(),
+        SigmaValue::Bool(_) => true,
+        _ => false,
+    };
+    if it.field.modifiers.iter().all(takes_wildcards) && it.values.iter().any(is_meant) {
         let mut parts = Vec::new();
-        let (texts, others): (Vec<_>, Vec<_>) =
-            it.values.iter().cloned().partition(|value| matches!(value, SigmaValue::String(_)));
+        let is_text = |value: &SigmaValue| matches!(value, SigmaValue::String(_) | SigmaValue::Bool(_));
+        let (texts, others): (Vec<_>, Vec<_>) = it.values.iter().cloned().partition(is_text);
         let operator = [(Modifier::Contains, ""), (Modifier::StartsWith, "^"), (Modifier::EndsWith, "$")];
         let anchors = operator.iter().find(|it| has(it.0)).map_or("^$", |it| it.1);
         let patterns: Vec<SigmaValue> = texts
             .iter()
             .filter_map(|value| match value {
-                SigmaValue::String(text) => Some(SigmaValue::from_raw_string(&regex(&text.parts, anchors))),
+                SigmaValue::String(text) => Some(regex(&text.parts, anchors)),
+                // Also the number 1 is true.
+                SigmaValue::Bool(true) => Some("^(?i:true|yes|1)$".to_owned()),
+                SigmaValue::Bool(false) => Some("^(?i:false|no|0)$".to_owned()),
                 _ => None,
             })
+            .map(|it| SigmaValue::from_raw_string(&it))
             .collect();
         let links = |count: usize| {
             let kept = [Modifier::All, Modifier::Neq].into_iter();
@@ -159,16 +179,20 @@ fn regex(parts: &[StringPart], anchors: &str) -> String {
     out
 }
 
-/// The value with each dash as each of the dashes; wildcards stay.
+/// The value with each dash or slash that begins a word as each of the dashes; wildcards stay.
 fn dashes(text: &SigmaString) -> Vec<SigmaString> {
+    let is_word = |it: Option<char>| it.is_some_and(|it| it.is_alphanumeric() || it == '_');
     let mut all = vec![Vec::new()];
     for part in &text.parts {
         let variants: Vec<StringPart> = match part {
             StringPart::Special(_) => vec![part.clone()],
             StringPart::Plain(plain) => {
                 let mut variants = vec![String::new()];
-                for character in plain.chars() {
-                    let meant = if DASHES.contains(&character) { &DASHES[..] } else { &[character][..] };
+                let (mut before, mut rest) = (None, plain.chars());
+                while let Some(character) = rest.next() {
+                    let begins = matches!(character, '-' | '/') && !is_word(before) && is_word(rest.clone().next());
+                    before = Some(character);
+                    let meant = if begins { &DASHES[..] } else { &[character][..] };
                     variants =
                         variants.iter().flat_map(|start| meant.iter().map(move |it| format!("{start}{it}"))).collect();
                 }
@@ -208,35 +232,48 @@ fn offsets(bytes: &[u8]) -> Vec<SigmaString> {
     (0..3).map(at).collect()
 }
 
-/// An event that tells keywords of the whole record: the text as it came, then every text in it.
+/// An event in which null is nothing, and in which keywords are looked for in every value: numbers as they are written.
 pub(crate) struct Record<'e> {
-    line: &'e str,
     event: JsonEvent<'e>,
+    scalars: Vec<String>,
 }
 
 impl<'e> Record<'e> {
-    pub(crate) fn new(line: &'e str, event: &'e Value) -> Self {
-        Self { line, event: JsonEvent::borrow(event) }
+    pub(crate) fn new(event: &'e Value) -> Self {
+        let mut scalars = Vec::new();
+        collect_scalars(&mut scalars, event);
+        Self { event: JsonEvent::borrow(event), scalars }
+    }
+}
+
+fn collect_scalars(out: &mut Vec<String>, value: &Value) {
+    match value {
+        Value::Number(number) => {
+            out.push(EventValue::from(&Value::Number(number.clone())).as_str().unwrap().into_owned())
+        }
+        Value::Bool(value) => out.push(value.to_string()),
+        Value::Array(items) => items.iter().for_each(|it| collect_scalars(out, it)),
+        Value::Object(fields) => fields.values().for_each(|it| collect_scalars(out, it)),
+        Value::Null | Value::String(_) => {}
     }
 }
 
 impl Event for Record<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        self.event.get_field(path)
+        self.event.get_field(path).filter(|it| !it.is_null())
     }
 
     fn any_string_value(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
-        wanted(self.line) || self.event.any_string_value(wanted)
+        self.scalars.iter().any(|it| wanted(it)) || self.event.any_string_value(wanted)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
-        let mut all = self.event.all_string_values();
-        all.push(Cow::Borrowed(self.line));
-        all
+        let scalars = self.scalars.iter().map(|it| Cow::Borrowed(it.as_str()));
+        scalars.chain(self.event.all_string_values()).collect()
     }
 
     fn visit_string_values(&self, visit: &mut dyn FnMut(&str)) {
-        visit(self.line);
+        self.scalars.iter().for_each(|it| visit(it));
         self.event.visit_string_values(visit);
     }
 
