@@ -2,6 +2,7 @@
 
 use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, RawRecord, Timestamp};
 
+use crate::audit::{self, Ending};
 use crate::cut::elements;
 use crate::framing::{Framing, Next, Skip};
 use crate::headed::{Headed, Line};
@@ -105,7 +106,7 @@ impl<F: Framing> Cutter<F> {
         }
     }
 
-    /// How many whole records wait to be taken.
+    /// How many whole records wait to be taken, those that are held back among them.
     pub(crate) fn records(&self) -> usize {
         self.batch.records.len()
     }
@@ -125,17 +126,29 @@ impl<F: Framing> Cutter<F> {
         self.batch.bytes.len() - self.open
     }
 
-    /// The whole records so far; the open one goes on in a new buffer.
-    pub(crate) fn take(&mut self) -> RawBatch {
-        let open = self.batch.bytes.get(self.open..).unwrap_or_default().to_vec();
-        self.batch.bytes.truncate(self.open);
-        self.base += self.open as u64;
-        self.searched = self.searched.saturating_sub(self.open);
-        self.open = 0;
-        let next = RawBatch { bytes: open, origins: vec![self.origin.clone()], records: Vec::new() };
+    /// The whole records so far; the open one goes on in a new buffer, and so do those that are held back because
+    /// what follows may belong to them ([`audit`]). There may be none left then.
+    pub(crate) fn take(&mut self, ending: Ending) -> RawBatch {
+        // Rows lie elsewhere; what is among them is no audit log.
+        let ending = if self.rows.is_empty() { ending } else { Ending::Closed };
+        let held_from = audit::held_from(&self.batch, 0, ending);
+        let held = self.batch.records.split_off(held_from.unwrap_or(usize::MAX).min(self.batch.records.len()));
+        let border = held.first().map_or(self.open, |it| it.offset as usize);
+        let rest = self.batch.bytes.get(border..).unwrap_or_default().to_vec();
+        self.batch.bytes.truncate(border);
+        self.base += border as u64;
+        self.searched = self.searched.saturating_sub(border);
+        self.open = self.open.saturating_sub(border);
+        let mut next = RawBatch { bytes: rest, origins: vec![self.origin.clone()], records: held };
+        for record in &mut next.records {
+            record.offset -= border as u32;
+        }
         let mut batch = std::mem::replace(&mut self.batch, next);
         if !self.rows.is_empty() {
             place_rows(&mut batch, std::mem::take(&mut self.rows));
+        }
+        if held_from.is_some() {
+            audit::join(&mut batch, 0);
         }
         batch
     }
@@ -317,7 +330,7 @@ mod tests {
         let mut batches = Vec::new();
         cutter.buffer(bytes.len()).extend_from_slice(bytes);
         while !cutter.scan(NOW) {
-            batches.push(cutter.take());
+            batches.push(cutter.take(Ending::Closed));
         }
         batches
     }
@@ -335,10 +348,10 @@ mod tests {
         let mut batches = Vec::new();
         for chunk in chunks {
             batches.extend(feed(&mut cutter, chunk));
-            batches.push(cutter.take());
+            batches.push(cutter.take(Ending::Closed));
         }
         cutter.finish(NOW);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         records(&batches)
     }
 
@@ -369,7 +382,7 @@ mod tests {
             assert!(cutter.bytes() <= LINE_BYTES_MAX * 2, "the rest is not kept");
         }
         batches.extend(feed(&mut cutter, b"end\nnext\n"));
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         let records = records(&batches);
         let lengths: Vec<_> = records.iter().map(|(text, _)| text.len()).collect();
         assert_eq!(lengths, [LINE_BYTES_MAX, 4]);
@@ -382,7 +395,7 @@ mod tests {
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let text = [vec![b'x'; LINE_BYTES_MAX + 7], b"\nnext\n".to_vec()].concat();
         let mut batches = feed(&mut cutter, &text);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         assert_eq!(records(&batches).iter().map(|it| it.0.len()).collect::<Vec<_>>(), [LINE_BYTES_MAX, 4]);
         assert_eq!(cutter.take_cut(), (1, 7));
     }
@@ -395,7 +408,7 @@ mod tests {
         for chunk in text.chunks(100_000) {
             batches.extend(feed(&mut cutter, chunk));
         }
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         let records = records(&batches);
         assert_eq!(records.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["<", "<1>a"]);
         assert_eq!(cutter.take_cut().0, 1);
@@ -406,7 +419,7 @@ mod tests {
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let mut batches = feed(&mut cutter, &b"a\n".repeat(BATCH_RECORDS_MAX + 5));
         assert_eq!(batches.len(), 1);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         assert_eq!(batches.iter().map(|it| it.records.len()).collect::<Vec<_>>(), [BATCH_RECORDS_MAX, 5]);
         assert_eq!(records(&batches).last().unwrap().1, BATCH_RECORDS_MAX as u64 + 5);
     }
@@ -419,7 +432,7 @@ mod tests {
         cutter.cut_open(NOW);
         feed(&mut cutter, b"ne goes on");
         feed(&mut cutter, b" here\nnext\n");
-        assert_eq!(records(&[cutter.take()]), expect(&[("whole", 1), ("open li", 2), ("next", 3)]));
+        assert_eq!(records(&[cutter.take(Ending::Closed)]), expect(&[("whole", 1), ("open li", 2), ("next", 3)]));
         assert_eq!(cutter.take_cut(), (1, 15));
     }
 
@@ -440,7 +453,7 @@ mod tests {
         let text = format!("#fields\t{}\tb\n{}", "n".repeat(10_000), "1\t2\n".repeat(1_000));
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let mut batches = feed(&mut cutter, text.as_bytes());
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         assert!(batches.len() > 9 && batches.iter().all(|it| it.bytes.len() < 2 * ROWS_BYTES_MAX));
         assert_eq!(records(&batches).len(), 1_000);
     }
@@ -451,13 +464,17 @@ mod tests {
         let text = format!("{}{carrier}", "a\n".repeat(BATCH_RECORDS_MAX - 50));
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let mut batches = feed(&mut cutter, text.as_bytes());
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         let lengths: Vec<_> = batches.iter().map(|it| it.records.len()).collect();
         assert_eq!(lengths, [BATCH_RECORDS_MAX - 50, 100]);
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         feed(&mut cutter, text.trim_end().as_bytes());
         cutter.finish(NOW);
-        assert_eq!(cutter.take().records.len(), BATCH_RECORDS_MAX - 49, "at the end of the stream it is one record");
+        assert_eq!(
+            cutter.take(Ending::Closed).records.len(),
+            BATCH_RECORDS_MAX - 49,
+            "at the end of the stream it is one record"
+        );
     }
 
     proptest! {

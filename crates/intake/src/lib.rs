@@ -18,6 +18,7 @@
 //! * The clock is injected ([`Context::clock`](Context)).
 
 mod archive;
+mod audit;
 mod budget;
 mod context;
 mod counters;

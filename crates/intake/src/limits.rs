@@ -30,6 +30,22 @@ pub const OCTET_COUNT_MAX: u64 = 16 << 20;
 /// How many origins one batch may name before it is handed on: finding one is a linear search.
 pub const ORIGINS_MAX: usize = 256;
 
+// Linux audit events, whose lines are joined.
+
+/// How long a live stream waits for the rest of an event before it goes on without it. Lines that come later are
+/// records of their own.
+pub const AUDIT_HOLD: Duration = Duration::from_millis(250);
+/// How many events that have not ended may stand among each other. A further one ends the oldest.
+pub const AUDIT_EVENTS_OPEN_MAX: usize = 64;
+/// How many lines one event may have, and how many lines may stand between two of its lines. The next line is then a
+/// record of its own. Its bytes are limited by [`LINE_BYTES_MAX`], likewise.
+pub const AUDIT_EVENT_LINES_MAX: usize = 1_024;
+pub const AUDIT_GAP_LINES_MAX: usize = 512;
+/// How much may be held back for events that have not ended, with all that stands among their lines. Beyond, all of
+/// it goes out as it is.
+pub const AUDIT_HELD_LINES_MAX: usize = 4_096;
+pub const AUDIT_HELD_BYTES_MAX: usize = 256 << 10;
+
 // Streams (TCP, syslog over TCP, standard input).
 
 /// A batch of this size is handed on at once.

@@ -217,3 +217,20 @@ fn an_import_ends_when_the_log_fails() {
     let totals = balanced(&counters);
     assert!(totals.accepted > 0 && totals.dropped.iter().any(|it| it.0 == "not_durable"));
 }
+
+#[test]
+fn audit_events_are_whole_wherever_a_file_is_parted() {
+    let folder = tempfile::tempdir().unwrap();
+    let line =
+        |kind: &str, serial: u32| format!("type={kind} msg=audit(1705314600.123:{serial}): {}\n", "x".repeat(200));
+    let events = 20_000;
+    let pair = |it: u32| [line("SYSCALL", it), line("SYSCALL", it + 1), line("CWD", it), line("CWD", it + 1)];
+    let text: String = (0..events).step_by(2).flat_map(pair).collect();
+    let path = write(folder.path(), "audit.log", text.as_bytes());
+    let (seen, problems) = import(&[path]);
+    assert!(problems.is_empty());
+    let given = text.lines().count();
+    assert_eq!(seen.iter().map(|it| it.text.lines().count()).sum::<usize>(), given);
+    assert_eq!(seen.len(), events as usize, "none is in two pieces");
+    assert_eq!(seen.last().unwrap().position, text.len() as u64);
+}

@@ -9,6 +9,7 @@ use panoptes_stdx::decompress::{DecompressError, Decompressor, Encoding};
 
 use super::identity::{FileIdentity, Key};
 use crate::archive::LIMITS;
+use crate::audit::Ending;
 use crate::cutter::{Cutter, Positions};
 use crate::framing::Lines;
 use crate::limits::{FILE_SKIP_BYTES, FILE_TURN_BYTES, FINGERPRINT_BYTES, READ_BYTES_MAX};
@@ -83,7 +84,8 @@ impl Archived {
         if let Some(Ok(())) = end {
             self.cutter.finish(now);
         }
-        ArchiveStep { batch: self.cutter.take(), cut: self.cutter.take_cut(), end }
+        let ending = if end.is_some() { Ending::Closed } else { Ending::Open };
+        ArchiveStep { batch: self.cutter.take(ending), cut: self.cutter.take_cut(), end }
     }
 
     fn read(&mut self, now: Timestamp) -> Option<Result<(), DecompressError>> {

@@ -9,11 +9,12 @@ use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, Timestamp};
 
 use super::identity::{FileIdentity, Fingerprint, Key};
 use crate::archive::{fill_at, read_at_most, start_of};
+use crate::audit::{self, Ending};
 use crate::cut::elements;
 use crate::headed::{Headed, Line};
 use crate::limits::{
-    CARRIED_RECORDS_MAX, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES, FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES, LINE_BYTES_MAX,
-    READ_BYTES_MAX,
+    AUDIT_HOLD, CARRIED_RECORDS_MAX, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES, FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES,
+    LINE_BYTES_MAX, READ_BYTES_MAX,
 };
 
 pub(super) struct Tailed {
@@ -27,6 +28,8 @@ pub(super) struct Tailed {
     pub(super) offset: u64,
     /// There is no line feed between `offset` and here.
     pub(super) searched: u64,
+    /// The lines from `offset` on were read but not handed on: what follows may belong to them.
+    pub(super) held: Option<Held>,
     pub(super) fingerprint: Fingerprint,
     /// The header that its lines are rows of, if it has one.
     pub(super) headed: Headed,
@@ -35,6 +38,21 @@ pub(super) struct Tailed {
     pub(super) moved_at: Option<Timestamp>,
     /// Whether a pattern still leads to it.
     pub(super) listed: bool,
+}
+
+/// Lines that wait for others ([`audit`]).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Up to where the file was read.
+    to: u64,
+    since: Timestamp,
+}
+
+impl Held {
+    fn is_due(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not make them wait.
+        !(0..AUDIT_HOLD.as_nanos() as i64).contains(&now.nanos_since(self.since))
+    }
 }
 
 /// What a look at a file found.
@@ -110,12 +128,14 @@ impl Tailed {
     /// Reads whole lines, up to one turn's share.
     pub(super) fn read_on(&mut self, out: &mut Out<'_>, origin: &Origin, scratch: &mut Vec<u8>) -> io::Result<Look> {
         let size = self.file.metadata()?.len();
-        if size == self.searched && size >= self.offset {
+        let is_due = self.held.is_some_and(|it| it.is_due(out.now));
+        if size == self.held.map_or(self.searched, |it| it.to) && size >= self.offset && !is_due {
             return Ok(Look::Idle);
         }
         if size < self.offset || !self.fingerprint_holds()? {
             self.offset = 0;
             self.searched = 0;
+            self.held = None;
             self.fingerprint = Fingerprint::of(&start_of(&self.file)?);
             self.headed = Headed::new(origin.format.as_deref());
             return Ok(Look::Restarted);
@@ -123,6 +143,13 @@ impl Tailed {
         self.grown_at = out.now;
         let origin = Origin { identity: Some(self.identity().to_string()), ..origin.clone() };
         let origin = out.batch.origin(&origin);
+        let (begin, first) = (self.offset, out.batch.records.len());
+        let look = self.read_turn(out, origin, scratch);
+        self.hold_back(out, begin, first, if is_due { Ending::Closed } else { Ending::Open });
+        look
+    }
+
+    fn read_turn(&mut self, out: &mut Out<'_>, origin: u32, scratch: &mut Vec<u8>) -> io::Result<Look> {
         let mut taken = 0;
         while taken < FILE_TURN_BYTES && !out.is_full() {
             let open = self.searched - self.offset;
@@ -137,6 +164,29 @@ impl Tailed {
             taken += read;
         }
         Ok(Look::More)
+    }
+
+    /// Joins the lines that were read from `begin` on, which are the records from the `first`th on, and takes back those
+    /// that may go on in what is not written yet. They are read again, at the latest when they have waited long enough.
+    fn hold_back(&mut self, out: &mut Out<'_>, begin: u64, first: usize, ending: Ending) {
+        if out.batch.records.len() == first {
+            return;
+        }
+        let from = audit::held_from(out.batch, first, ending);
+        let waited = self.held.take();
+        let Some(from) = from else { return };
+        if from < out.batch.records.len() {
+            let start = match from.checked_sub(1).filter(|it| *it >= first).and_then(|it| out.batch.records.get(it)) {
+                Some(before) => before.position,
+                None => begin,
+            };
+            let since = waited.filter(|_| start == begin).map_or(out.now, |it| it.since);
+            self.held = Some(Held { to: self.searched, since });
+            drop(audit::split(out.batch, from));
+            self.offset = start;
+            self.searched = start;
+        }
+        audit::join(out.batch, first);
     }
 
     /// A file that was emptied and written anew may already be longer than it was.
@@ -208,7 +258,7 @@ impl Tailed {
 
     /// Takes the last line, which has no line feed, because none will come.
     pub(super) fn take_open(&mut self, out: &mut Out<'_>, origin: &Origin) -> io::Result<()> {
-        if self.searched > self.offset {
+        if self.searched > self.offset && self.held.is_none() {
             let origin = Origin { identity: Some(self.identity().to_string()), ..origin.clone() };
             let origin = out.batch.origin(&origin);
             self.push_kept(out, origin, self.searched, self.searched)?;

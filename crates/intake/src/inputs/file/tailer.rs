@@ -49,6 +49,8 @@ pub struct Step {
     pub batch: RawBatch,
     /// Whether there is more that needs no waiting for.
     pub more: bool,
+    /// Whether lines were read that wait a moment for those that belong to them.
+    pub holds: bool,
     /// How many of the records lost their end because they were too long, and how many bytes that were.
     pub cut: (u64, u64),
 }
@@ -177,6 +179,7 @@ impl FileTailer {
             }
         }
         step.cut = (out.cut_records, out.cut_bytes);
+        step.holds = self.files.iter().any(|it| it.held.is_some());
         gone.sort_unstable();
         for index in gone.into_iter().rev() {
             // Its place may be another's now, so the order of turns is kept.
@@ -389,6 +392,7 @@ impl FileTailer {
             file,
             offset,
             searched: offset,
+            held: None,
             fingerprint,
             headed,
             grown_at: now,

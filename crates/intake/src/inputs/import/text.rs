@@ -9,6 +9,7 @@ use panoptes_stdx::decompress::{DecompressError, Decompressor, sniff as sniff_en
 
 use super::{FileProblem, Problem};
 use crate::archive::{LIMITS, refusal, rotation_base};
+use crate::audit::Ending;
 use crate::cut::{
     Collected, Collector, CollectorLimits, CsvError, Shape, Table, cut_array, cut_carrier, cut_sequence, sniff,
 };
@@ -95,8 +96,9 @@ impl Text {
                 if end.is_some() {
                     cutter.finish(now);
                 }
-                if cutter.records() > 0 {
-                    out.push_back(Ok(cutter.take()));
+                let batch = cutter.take(if end.is_some() { Ending::Closed } else { Ending::Open });
+                if !batch.is_empty() {
+                    out.push_back(Ok(batch));
                 }
                 *cut += cutter.take_cut().0;
                 *unfit += cutter.take_unfit();
