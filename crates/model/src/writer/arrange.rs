@@ -1,7 +1,7 @@
 //! What formats do to fields after they were written: find, name twice by type, and join.
 
 use super::{BatchWriter, LIST_ITEMS_MAX};
-use crate::batch::{Cell, Kind, pack, unpack};
+use crate::batch::{Cell, Kind, pack, slice, unpack};
 use crate::{Anomaly, FieldId};
 
 /// Which bit the fields of a batch have in [`BatchWriter::marks`], plus one; 0 for those that have none.
@@ -45,6 +45,26 @@ impl BatchWriter<'_> {
     pub fn position(&self, id: FieldId, start: usize) -> Option<usize> {
         let first = self.open.as_ref()?.head.cells_start as usize + start;
         self.batch.cells.get(first..)?.iter().position(|it| it.field == id).map(|it| it + start)
+    }
+
+    /// The text that the `index`th field of the open event is, or those in the list that it is. (What is in a list
+    /// cannot be seen through [`nth`](Self::nth) before the batch is finished.)
+    pub fn texts(&self, index: usize) -> impl Iterator<Item = &str> {
+        let first = self.open.as_ref().map_or(usize::MAX, |open| open.head.cells_start as usize);
+        let cell = first.checked_add(index).and_then(|it| self.batch.cells.get(it));
+        let items = match cell {
+            Some(Cell { kind: Kind::List, payload, .. }) => {
+                let (start, length) = unpack(*payload);
+                self.batch.items.get(start..start + length).unwrap_or_default()
+            }
+            Some(cell) => std::slice::from_ref(cell),
+            None => &[],
+        };
+        items.iter().filter_map(|it| match it.kind {
+            Kind::TextInput => Some(slice(self.input, it.payload)),
+            Kind::TextArena => Some(slice(&self.batch.arena, it.payload)),
+            _ => None,
+        })
     }
 
     /// The ids of the open event's fields from the `start`th on.
@@ -141,6 +161,28 @@ mod tests {
             assert_eq!(writer.position(field::SOURCE_PORT, 2), None);
             assert_eq!(writer.position(field::SOURCE_PORT, usize::MAX / 2), None);
             assert_eq!(writer.ids(1).collect::<Vec<_>>(), [field::SOURCE_PORT]);
+        });
+    }
+
+    #[test]
+    fn texts_in_lists_can_be_seen_while_the_event_is_open() {
+        let schema = Arc::new(Schema::ecs());
+        EventBatch::build(schema, FrameId(1), Timestamp(5), Vec::new(), "one".to_owned(), |writer| {
+            writer.begin("", 0, Timestamp(5), 0);
+            let mut list = writer.list(field::TAGS);
+            list.text("copied");
+            list.integer(5);
+            list.close();
+            let input = writer.input();
+            writer.text_list(field::TAGS, [input, "two"]);
+            writer.text(field::USER_NAME, input);
+            writer.integer(field::SOURCE_PORT, 1);
+            let seen = |index| writer.texts(index).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(
+                (seen(0), seen(1), seen(2)),
+                (vec!["copied".into()], vec!["one".into(), "two".into()], vec!["one".into()])
+            );
+            assert!(seen(3).is_empty() && seen(4).is_empty() && seen(usize::MAX).is_empty());
         });
     }
 

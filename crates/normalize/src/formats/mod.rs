@@ -13,6 +13,7 @@ mod apache_error;
 mod auditd;
 mod container;
 mod json;
+mod json_sources;
 mod key_value;
 mod nginx_error;
 mod plain;
@@ -22,6 +23,7 @@ mod web_access;
 mod windows_event;
 
 pub(crate) use auditd::write_message as write_audit_message;
+pub use json_sources::json_examples;
 pub(crate) use key_value::looks_like_pairs;
 pub(crate) use plain::{write_findings, write_introduced_findings};
 
