@@ -8,17 +8,18 @@ use memchr::memmem;
 /// two letters beyond ASCII that regular expressions take for ASCII ones (ſ and the Kelvin sign) become those, so that
 /// a literal that a case-insensitive expression needs is found in folded text.
 pub(crate) fn fold_into(out: &mut String, text: &str) {
-    if text.is_ascii() {
+    let mut rest = text;
+    loop {
+        let ascii = rest.bytes().position(|it| !it.is_ascii()).unwrap_or(rest.len());
         let start = out.len();
-        out.push_str(text);
+        out.push_str(rest.get(..ascii).unwrap_or_default());
         if let Some(added) = out.get_mut(start..) {
             added.make_ascii_lowercase();
         }
-        return;
-    }
-    out.reserve(text.len());
-    for character in text.chars() {
+        let mut characters = rest.get(ascii..).unwrap_or_default().chars();
+        let Some(character) = characters.next() else { return };
         fold_character(out, character);
+        rest = characters.as_str();
     }
 }
 
