@@ -109,10 +109,18 @@ type Kinds = [&'static FormatKind];
 static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
 static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND];
 static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
-static IF_DIGIT: &Kinds =
-    &[&nginx_error::KIND, &container::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
+static IF_DIGIT: &Kinds = &[
+    &nginx_error::KIND,
+    &container::KIND,
+    &squid::KIND,
+    &syslog_rfc3164::KIND,
+    &cisco_ios::KIND,
+    &web_access::KIND,
+    &key_value::KIND,
+];
 // `type=…`, `node=…`, `audit: type=…`.
-static IF_AUDIT: &Kinds = &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
+static IF_AUDIT: &Kinds =
+    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
 static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
