@@ -447,10 +447,7 @@ impl Engine {
         let original = view.event.original();
         let is_json = is_json(original);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json
-            || memchr::memmem::find(original.as_bytes(), b"\\u").is_some()
-            || memchr::memmem::find(original.as_bytes(), b"\\/").is_some()
-            || may_be_in(original, &mut folded);
+        let worth_it = !is_json || spells_letters(original) || may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
                 if may_be_in(text, &mut folded) {
@@ -544,6 +541,19 @@ fn wake(
 
 fn is_json(original: &str) -> bool {
     original.trim_ascii_start().starts_with('{')
+}
+
+/// Whether some escape of the JSON text `json` may stand for a character that others write as it is (`\u0041`, `\/`).
+fn spells_letters(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let mut escaped = None;
+    memchr::memchr_iter(b'\\', bytes).any(|at| {
+        if escaped == Some(at) {
+            return false;
+        }
+        escaped = Some(at + 1);
+        matches!(bytes.get(at + 1), Some(b'u' | b'/'))
+    })
 }
 
 /// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.
