@@ -196,7 +196,7 @@ fn write_access_list(writer: &mut BatchWriter<'_>, text: &str) -> bool {
     };
     let Some((transport, rest)) = rest.split_once(' ') else { return false };
     Fact::network(kind, action, outcome).write(writer, DATASET);
-    write_own(writer, "panoptes.firewall.blocked", blocked);
+    write_own(writer, "firewall.blocked", blocked);
     writer.text(field::RULE_NAME, list);
     writer.text(field::NETWORK_TRANSPORT, transport);
     let (from, to) = rest.split_once(" -> ").unwrap_or((rest, ""));
@@ -302,7 +302,7 @@ mod tests {
         let get = |name| value(line, name);
         assert_eq!((get("source.ip"), get("source.port")), ("203.0.113.9".into(), "4711".into()));
         assert_eq!((get("destination.ip"), get("destination.port")), ("192.0.2.8".into(), "80".into()));
-        assert_eq!((get("event.action"), get("panoptes.firewall.blocked")), ("packet_denied".into(), "true".into()));
+        assert_eq!((get("event.action"), get("firewall.blocked")), ("packet_denied".into(), "true".into()));
     }
 
     #[test]

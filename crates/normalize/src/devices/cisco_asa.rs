@@ -85,7 +85,7 @@ fn packet(writer: &mut BatchWriter<'_>, text: &str, denied: bool) {
         ("packet_allowed", &["connection", "allowed"], SUCCESS, "false")
     };
     Fact::network(kind, action, outcome).write(writer, DATASET);
-    write_own(writer, "panoptes.firewall.blocked", blocked);
+    write_own(writer, "firewall.blocked", blocked);
     let mut words = text.split([' ', ',', ';']).filter(|it| !it.is_empty());
     let transport =
         words.clone().find(|it| matches!(it.to_ascii_lowercase().as_str(), "tcp" | "udp" | "icmp" | "sctp"));
@@ -109,7 +109,7 @@ fn packet(writer: &mut BatchWriter<'_>, text: &str, denied: bool) {
 /// `Built inbound TCP connection 7 for outside:192.0.2.7/4711 (…) to inside:192.0.2.8/80 (…)`
 fn connection(writer: &mut BatchWriter<'_>, text: &str) {
     Fact::network(&["connection", "start", "allowed"], "connection_built", SUCCESS).write(writer, DATASET);
-    write_own(writer, "panoptes.firewall.blocked", "false");
+    write_own(writer, "firewall.blocked", "false");
     let Some((direction, rest)) = between(text, "Built ", ' ') else { return };
     let outbound = direction == "outbound";
     writer.text(field::NETWORK_DIRECTION, if outbound { "outbound" } else { "inbound" });

@@ -21,7 +21,7 @@ pub(crate) fn write(writer: &mut BatchWriter<'_>) -> Option<&'static str> {
             (&["connection", "allowed"], SUCCESS, "false")
         };
         classify(writer, "network", words, outcome);
-        write_own(writer, "panoptes.firewall.blocked", blocked);
+        write_own(writer, "firewall.blocked", blocked);
     } else if kind == Some("event") && subtype.is_some() {
         if word(writer, "action", &["login"]).is_some() {
             let failed = word(writer, "status", &["failed", "failure"]).is_some();
@@ -69,7 +69,7 @@ mod tests {
             "{head} type=\"traffic\" subtype=\"forward\" srcip=203.0.113.9 dstip=192.0.2.8 dstport=22 action=\"deny\""
         );
         assert_eq!(
-            (value(&traffic, "panoptes.firewall.blocked"), value(&traffic, "event.outcome")),
+            (value(&traffic, "firewall.blocked"), value(&traffic, "event.outcome")),
             ("true".into(), "failure".into())
         );
         let login = format!(

@@ -37,7 +37,7 @@ pub(super) fn write(writer: &mut BatchWriter<'_>, message: &str) -> bool {
         };
     Fact::network(kind, action, outcome).write(writer, DATASET);
     if let Some(blocked) = blocked {
-        write_own(writer, "panoptes.firewall.blocked", blocked);
+        write_own(writer, "firewall.blocked", blocked);
     }
     writer.ip(field::SOURCE_IP, from);
     writer.ip(field::DESTINATION_IP, to);
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!((get("source.ip"), get("destination.port")), ("203.0.113.9".into(), "22".into()));
         assert_eq!((get("event.dataset"), get("event.action")), ("linux.netfilter".into(), "packet_denied".into()));
         assert_eq!((get("rule.name"), get("network.transport")), ("UFW BLOCK".into(), "tcp".into()));
-        assert_eq!((get("network.direction"), get("panoptes.firewall.blocked")), ("ingress".into(), "true".into()));
+        assert_eq!((get("network.direction"), get("firewall.blocked")), ("ingress".into(), "true".into()));
         let plain = "Jan 15 10:30:00 h kernel: IN=eth0 OUT=eth1 SRC=2001:db8::5 DST=2001:db8::8 PROTO=UDP SPT=1 DPT=53";
         assert_eq!(
             (value(plain, "event.action"), value(plain, "source.ip")),

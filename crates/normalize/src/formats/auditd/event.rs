@@ -518,6 +518,10 @@ impl<'t> AuditEvent<'t> {
         writer.ip(ip, address);
         writer.integer(port_id, i64::from(port));
         writer.text(field::NETWORK_DIRECTION, direction);
+        // What rules ask for as `Initiated`.
+        if let Some(id) = writer.field("panoptes.auditd.initiated") {
+            writer.text(id, if direction == "egress" { "true" } else { "false" });
+        }
     }
 
     /// Everything under its own name.
