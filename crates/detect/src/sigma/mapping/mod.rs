@@ -354,6 +354,11 @@ mod tests {
         let mapping = Mapping::load(std::iter::empty(), false, &mut errors);
         assert!(errors.is_empty(), "{errors:?}");
         assert!(!mapping.sources.is_empty());
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/mappings");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(built_in::ALL.iter().any(|(path, _)| path.ends_with(&format!("/{name}"))), "{name} is not shipped");
+        }
     }
 
     #[test]
