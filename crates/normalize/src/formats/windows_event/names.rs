@@ -155,6 +155,7 @@ pub(super) enum Shape {
 pub(super) enum Space {
     /// The top of a flat event.
     Flat,
+    FlatNumber,
     /// Data of the event.
     Data,
     /// An element of the data that has attributes or a list: its text stands below it.
@@ -294,7 +295,13 @@ impl<'t> Names<'t> for EventNames<'t> {
     fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, first: u8) -> Leaf {
         let translated = match self.space {
             Space::Data => writer.translated(Space::Data as u8, key, |name| data(key, name)),
-            Space::Flat => writer.translated(flat_space(key, first), key, |name| flat(key, first, name)),
+            Space::Flat => match writer.translated(Space::Flat as u8, key, |name| flat(key, name)) {
+                // A part of the system as a number and something else as a text.
+                Some((_, tag::KEYWORDS | tag::PROCESS_ID_UPPER)) if first != b'"' => {
+                    writer.translated(Space::FlatNumber as u8, key, |name| flat_number(key, name))
+                }
+                translated => translated,
+            },
             Space::System => writer.translated(Space::System as u8, key, |name| system(key, name)),
             _ => return self.other_leaf(writer, path, key, first),
         };
@@ -477,16 +484,23 @@ fn own(name: &str) -> Tag {
     }
 }
 
-/// Some keys of flat events are a part of the system as a number and something else as a text.
-#[inline]
-fn flat_space(key: &str, first: u8) -> u8 {
-    const NUMBERS: u8 = 64;
-    let ambiguous = matches!(key, "Keywords" | "ProcessID");
-    if ambiguous && first != b'"' { NUMBERS } else { Space::Flat as u8 }
+/// The same for members of a flat event that mean something else as a number than as a text.
+fn flat_number(key: &str, name: &mut String) -> Tag {
+    match key {
+        "Keywords" => {
+            name.push_str(key);
+            tag::KEYWORDS_NUMBER
+        }
+        "ProcessID" => {
+            name.push_str("winlog.process.pid");
+            0
+        }
+        _ => flat(key, name),
+    }
 }
 
 /// The name and the tag of a member of a flat event.
-fn flat(key: &str, first: u8, name: &mut String) -> Tag {
+fn flat(key: &str, name: &mut String) -> Tag {
     let (own, tag) = match key {
         "EventID" | "event_id" => ("event.code", tag::EVENT_ID),
         "Channel" | "LogName" | "log_name" => ("winlog.channel", tag::CHANNEL),
@@ -498,7 +512,6 @@ fn flat(key: &str, first: u8, name: &mut String) -> Tag {
         "ProviderGuid" | "ProviderID" | "provider_guid" => ("winlog.provider_guid", 0),
         "Level" | "EventLevel" => ("winlog.level", tag::LEVEL),
         "SeverityValue" => (key, tag::SEVERITY),
-        "Keywords" if first != b'"' => (key, tag::KEYWORDS_NUMBER),
         "Keywords" => ("winlog.keywords", tag::KEYWORDS),
         "Task" => ("winlog.task", 0),
         "Opcode" => ("winlog.opcode", 0),
@@ -506,7 +519,6 @@ fn flat(key: &str, first: u8, name: &mut String) -> Tag {
         "ActivityID" => ("winlog.activity_id", 0),
         "RelatedActivityID" => ("winlog.related_activity_id", 0),
         "ExecutionProcessID" => ("winlog.process.pid", 0),
-        "ProcessID" if first != b'"' => ("winlog.process.pid", 0),
         "ThreadID" | "ExecutionThreadID" => ("winlog.process.thread.id", 0),
         "UserID" => ("winlog.user.identifier", tag::USER_SID),
         "AccountType" => ("winlog.user.type", tag::ACCOUNT_TYPE),
