@@ -9,5 +9,6 @@ mod lines;
 mod matching;
 mod never_seen;
 mod pack;
+mod products;
 mod support;
 mod testing;
