@@ -234,7 +234,7 @@ impl Engine {
         add_slots(None, everything);
         for source in sources {
             let rules = self.by_source.get(*source as usize).map(Vec::as_slice).unwrap_or_default();
-            add_slots(self.mapping.sources.get(*source as usize), rules);
+            add_slots(self.mapping.source(*source), rules);
             asked.extend_from_slice(rules);
         }
         asked.sort_unstable();
