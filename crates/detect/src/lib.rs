@@ -32,4 +32,4 @@ pub use crate::rules::{
     CompileOptions, CorrelationMeta, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFile, RuleMeta, RuleSet,
 };
 pub use crate::sigma::{Explanation, Reason};
-pub use crate::window::{ENTRIES_MAX, GROUPS_MAX, TRACKS_MAX, WindowCounters, WindowOptions};
+pub use crate::window::{TRACKS_MAX, WindowCounters, WindowOptions};

@@ -131,7 +131,6 @@ fn correlation(body: &str) -> String {
 
 #[test]
 fn correlations_are_checked_when_they_are_loaded() {
-    let chained = "title: Inner\nname: inner\ncorrelation: {type: event_count, rules: [good], group-by: [user.name], timespan: 1m, condition: {gte: 2}}\n---\n";
     for (text, expected) in [
         (correlation("  type: event_count\n  rules: [absent]\n  timespan: 1m\n  condition: {gte: 2}\n"), "bad.yml:4:11: rule \"Counted\": it names the rule `absent`, which is not loaded"),
         (correlation("  type: event_count\n  rules: [good, good]\n  timespan: 1m\n  condition: {gte: 2}\n"), "names the rule `good` twice"),
@@ -141,13 +140,23 @@ fn correlations_are_checked_when_they_are_loaded() {
         (correlation("  type: event_count\n  rules: [good]\n  timespan: 1m\n"), "condition"),
         (correlation("  type: event_count\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2, field: x}\n"), "event_count counts no field"),
         (correlation("  type: value_count\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2}\n"), "does not say what it counts"),
-        (correlation("  type: value_count\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 5000, field: x}\n"), "cannot count further than 1024"),
-        (correlation("  type: value_sum\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2, field: x}\n"), "`value_sum` are not supported"),
+        (correlation("  type: value_count\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 200000, field: x}\n"), "cannot count further than 131072"),
+        (correlation("  type: value_count\n  rules: [good]\n  timespan: 1m\n  condition: {gte: -5, field: x}\n"), "the threshold is below 0"),
+        (correlation("  type: value_sum\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2}\n"), "value_sum does not say what it counts"),
+        (correlation("  type: value_avg\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2, field: [x, y]}\n"), "value_avg reckons with one field, not with 2"),
+        (correlation("  type: value_percentile\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2, field: x, percentile: 101}\n"), "there is no percentile 101"),
+        (correlation("  type: value_median\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2, field: x, percentile: 50}\n"), "value_median knows no `percentile:`"),
         (correlation("  type: guesswork\n  rules: [good]\n  timespan: 1m\n  condition: {gte: 2}\n"), "Unknown correlation type"),
         (correlation("  type: temporal\n  rules: [good]\n  timespan: 1m\n"), "it names 1 rules, not 2 to 64"),
-        (correlation("  type: event_count\n  rules: [good]\n  window: tumbling\n  timespan: 1m\n  condition: {gte: 2}\n"), "`tumbling` windows are not supported"),
+        (correlation("  type: temporal\n  rules: [good, inner]\n  timespan: 1m\n  condition: {gte: 3}\n"), "the condition can never hold with 2 rules"),
+        (correlation("  type: temporal_ordered\n  rules: [good, inner]\n  timespan: 1m\n  condition: not inner\n"), "the condition can never hold when all rules match"),
+        (correlation("  type: temporal\n  rules: [good, inner]\n  timespan: 1m\n  condition: good or other\n"), "names the rule `other`, which is not among `rules:`"),
+        (correlation("  type: temporal\n  rules: [good, inner]\n  timespan: 1m\n  condition: 2 of goo*\n"), "the condition wants 2 rules of a pattern that 1 match"),
+        (correlation("  type: event_count\n  rules: [good]\n  timespan: 1m\n  condition: good\n"), "the condition of event_count is a sentence"),
+        (correlation("  type: event_count\n  rules: [good]\n  window: hopping\n  timespan: 1m\n  condition: {gte: 2}\n"), "Unknown window mode"),
+        (correlation("  type: event_count\n  rules: [good]\n  window: session\n  timespan: 1m\n  condition: {gte: 2}\n"), "requires a gap"),
+        (correlation("  type: event_count\n  rules: [good]\n  window: session\n  gap: 0s\n  timespan: 1m\n  condition: {gte: 2}\n"), "the gap of the session is 0 s"),
         (correlation("  type: event_count\n  rules: [good]\n  aliases: {who: {other: user.name}}\n  group-by: [who]\n  timespan: 1m\n  condition: {gte: 2}\n"), "the alias `who` has no field for the rule `good`"),
-        (format!("{chained}{}", correlation("  type: event_count\n  rules: [inner]\n  group-by: [source.ip]\n  timespan: 1m\n  condition: {gte: 2}\n")), "the correlation `inner` has no group-by field `source.ip`"),
         ("title: A\nname: a\ncorrelation: {type: event_count, rules: [b], timespan: 1m, condition: {gte: 2}}\n---\ntitle: B\nname: b\ncorrelation: {type: event_count, rules: [a], timespan: 1m, condition: {gte: 2}}\n".to_owned(), "which leads back to it; break the circle"),
     ] {
         let error = error_of(&text);
