@@ -39,6 +39,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask generate       writes the generated files: docs/config.schema.json
   cargo xtask score          what is understood of the corpora: fail2ban, loghub (PANOPTES_CORPORA, else ../shared/corpora)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
   cargo xtask help           this list
 ";
@@ -70,6 +71,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["generate"] => generated::write(),
         ["score"] => score::run(),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "river", options @ ..] => bench::river(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

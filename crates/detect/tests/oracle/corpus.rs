@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::corpora::corpora;
 use crate::data::{sigma_rules, windows_captures};
 use crate::engines::{Ours, Theirs, parsed, without_log_sources};
+use crate::log_sources::LogSource;
 
 /// Every how many-th event is asked about.
 const STRIDE: usize = 16;
@@ -28,8 +29,8 @@ fn without_log_sources_sigmahq_matches_the_same_real_events() {
     let theirs = Theirs::compile(&parsed(&files));
     let (mut events, mut pairs) = (0, 0);
     let mut wrong: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
-    windows_captures(&corpora, |capture| {
-        let lines: Vec<&String> = capture.lines.iter().step_by(stride()).collect();
+    windows_captures(&corpora, |capture, lines| {
+        let lines: Vec<&String> = lines.iter().step_by(stride()).collect();
         for lines in lines.chunks(EVENTS_AT_ONCE) {
             let said = ours.ask_objects(lines.iter().map(|it| it.as_str()));
             for (line, ours) in lines.iter().zip(said) {
@@ -37,7 +38,7 @@ fn without_log_sources_sigmahq_matches_the_same_real_events() {
                 (events, pairs) = (events + 1, pairs + theirs.len());
                 for id in ours.symmetric_difference(&theirs) {
                     let place = (ours.contains(id), id.clone());
-                    wrong.entry(place).or_default().push(format!("{}: {line}", capture.name));
+                    wrong.entry(place).or_default().push(format!("{capture}: {line}"));
                 }
             }
         }
@@ -53,4 +54,23 @@ fn without_log_sources_sigmahq_matches_the_same_real_events() {
         })
         .collect();
     assert!(wrong.is_empty(), "{}", told.join("\n"));
+}
+
+#[test]
+fn an_event_is_only_what_its_channel_and_id_say() {
+    let source = |product: &str, category: &str, service: &str| {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        LogSource { product: part(product), category: part(category), service: part(service) }
+    };
+    let sysmon = "Microsoft-Windows-Sysmon/Operational";
+    assert!(source("windows", "process_creation", "").can_be(sysmon, 1));
+    assert!(source("windows", "process_creation", "").can_be("security", 4688));
+    assert!(source("windows", "", "security").can_be("Security", 4688));
+    assert!(!source("windows", "process_creation", "").can_be(sysmon, 3));
+    assert!(!source("windows", "process_creation", "").can_be("System", 1));
+    assert!(!source("windows", "", "sysmon").can_be("Security", 1));
+    assert!(!source("linux", "process_creation", "").can_be(sysmon, 1));
+    assert!(!source("zeek", "", "smb_files").can_be("Security", 5145));
+    assert!(source("windows", "", "").can_be("whatever", 1));
+    assert!(!source("windows", "", "no such service").can_be("Security", 1));
 }
