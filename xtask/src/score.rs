@@ -1,0 +1,136 @@
+//! What is understood of data whose truth others wrote down. Nothing of it is in the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::run;
+
+pub(crate) fn run() -> anyhow::Result<bool> {
+    let panoptes = run::build_panoptes(false)?;
+    for line in collect(&panoptes)? {
+        println!("{line}");
+    }
+    Ok(true)
+}
+
+/// All scores, a line each.
+///
+/// # Errors
+/// A suite could not be run, or its own test says that the score is too low.
+pub(crate) fn collect(panoptes: &Path) -> anyhow::Result<Vec<String>> {
+    let Some(corpora) = run::corpora() else {
+        if std::env::var_os("CI").is_some() {
+            bail!("no corpora: set PANOPTES_CORPORA to their folder");
+        }
+        return Ok(vec!["skipped: no corpora in PANOPTES_CORPORA or ../shared/corpora".to_owned()]);
+    };
+    let mut lines = fail2ban(&corpora)?;
+    lines.extend(loghub(panoptes, &corpora)?);
+    Ok(lines)
+}
+
+fn fail2ban(corpora: &Path) -> anyhow::Result<Vec<String>> {
+    // Of the workspace: of one package alone, cargo would build its dependencies with other features.
+    let arguments = ["test", "--quiet", "--workspace", "--test", "fail2ban", "--", "--nocapture"];
+    let text = run::output(run::cargo().env("PANOPTES_CORPORA", corpora).args(arguments))?;
+    Ok(text.lines().filter(|it| is_score(it)).map(|it| format!("fail2ban   {it}")).collect())
+}
+
+/// What the test prints itself: neither the frame that the test runner puts around it, nor the misses, which are
+/// indented and quote the corpus.
+fn is_score(line: &str) -> bool {
+    let frame = ["running ", "test ", "test result:"];
+    line.chars().any(char::is_alphanumeric) && !line.starts_with(' ') && !frame.iter().any(|it| line.starts_with(it))
+}
+
+/// Scans each file of loghub: which rules fire, how often, on how many addresses.
+fn loghub(panoptes: &Path, corpora: &Path) -> anyhow::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for system in corpora.join("loghub").read_dir().context("no folder `loghub` in the corpora")? {
+        let system = system?;
+        let name = system.file_name().to_string_lossy().into_owned();
+        let file = system.path().join(format!("{name}_2k.log"));
+        if file.is_file() {
+            files.push((name, file));
+        }
+    }
+    files.sort();
+    let mut lines = Vec::new();
+    for (name, file) in files {
+        let findings = run::output(Command::new(panoptes).args(["scan", "--format", "jsonl"]).arg(&file))?;
+        let summary = summary(&findings).with_context(|| format!("what `scan` says of {name}"))?;
+        if summary.is_empty() {
+            lines.push(format!("loghub     {name}: nothing found"));
+        }
+        lines.extend(summary.iter().map(|it| format!("loghub     {name}: {it}")));
+    }
+    Ok(lines)
+}
+
+/// Findings as JSON lines, summed up by rule.
+fn summary(findings: &str) -> anyhow::Result<Vec<String>> {
+    let mut rules: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
+    for line in findings.lines().filter(|it| !it.trim().is_empty()) {
+        let finding: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+        let rule = &finding["rule"];
+        let title = rule["title"].as_str().with_context(|| format!("no rule title: {line}"))?;
+        let entry = rules.entry(format!("{title} ({})", rule["level"].as_str().unwrap_or("?"))).or_default();
+        entry.0 += 1;
+        if let Some(address) = finding["entities"]["source.ip"].as_str() {
+            entry.1.insert(address.to_owned());
+        }
+    }
+    let text = |(rule, (count, addresses)): (String, (usize, BTreeSet<String>))| {
+        let findings = if count == 1 { "finding" } else { "findings" };
+        match addresses.len() {
+            0 => format!("{rule}: {count} {findings}"),
+            1 => format!("{rule}: {count} {findings}, 1 address"),
+            many => format!("{rule}: {count} {findings}, {many} addresses"),
+        }
+    };
+    Ok(rules.into_iter().map(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_summed_up_by_rule_and_address() {
+        let finding = |title: &str, address: &str| {
+            format!(
+                "{{\"rule\":{{\"title\":\"{title}\",\"level\":\"high\"}},\"entities\":{{\"source.ip\":\"{address}\"}}}}\n"
+            )
+        };
+        let text = [
+            finding("B", "192.0.2.1"),
+            finding("A", "192.0.2.1"),
+            finding("A", "192.0.2.2"),
+            finding("A", "192.0.2.2"),
+        ];
+        assert_eq!(
+            summary(&text.concat()).unwrap(),
+            ["A (high): 3 findings, 2 addresses", "B (high): 1 finding, 1 address"]
+        );
+        assert!(summary("nonsense\n").is_err());
+        assert!(summary("{}\n").is_err());
+    }
+
+    #[test]
+    fn neither_the_frame_of_the_test_runner_nor_a_miss_is_a_score() {
+        let lines = [
+            "",
+            "running 2 tests",
+            "sshd: 97 of 100",
+            "  sshd:3 missed: a line",
+            "test score ... ok",
+            "test result: ok. 2 passed",
+            "..",
+        ];
+        assert_eq!(lines.into_iter().filter(|it| is_score(it)).collect::<Vec<_>>(), ["sshd: 97 of 100"]);
+    }
+}
