@@ -18,7 +18,9 @@ pub struct Reach {
     pub datasets: Vec<String>,
     /// Whether no mapping has it: it is there only because the rule waits for events that state this dataset themselves.
     pub is_stated_dataset: bool,
-    /// Event fields without which the rule cannot match; empty if it could.
+    /// Whether the rule could match.
+    pub can_match: bool,
+    /// If not, the event fields because of which; none if it is for another reason (a placeholder without a list).
     pub missing: Vec<String>,
 }
 
@@ -46,6 +48,7 @@ impl RuleSet {
             source: source.map(|it| it.name.clone()),
             datasets: source.map(|it| it.datasets().map(str::to_owned).collect()).unwrap_or_default(),
             is_stated_dataset: source.is_some_and(|it| it.name.starts_with(OWN_DATASET)),
+            can_match: true,
             missing: Vec::new(),
         };
         let mapping = self.engine.mapping();
@@ -53,8 +56,11 @@ impl RuleSet {
         let name_of = |symbol: Symbol| mapping.resolved(source, program.symbol_name(symbol)).into_owned();
         let is_there = |symbol: Symbol| symbol == KEYWORD || has(&reach, &name_of(symbol));
         let mut asking = Asking { program, is_there: &is_there, missing: BTreeSet::new() };
-        if !asking.possible(&matcher.node, true).holds {
-            reach.missing = asking.missing.into_iter().map(name_of).collect();
+        let can_match = asking.possible(&matcher.node, true).holds;
+        let missing = asking.missing;
+        reach.can_match = can_match;
+        if !can_match {
+            reach.missing = missing.into_iter().map(name_of).collect();
             reach.missing.sort_unstable();
             reach.missing.dedup();
         }
@@ -83,6 +89,8 @@ impl Asking<'_> {
     fn possible(&mut self, node: &Node, wanted: bool) -> Possible {
         match node {
             Node::Item(index) => match self.program.items.get(*index as usize) {
+                // All its values were placeholders without a list.
+                Some(item) if item.atoms.is_empty() => Possible { holds: false, fails: true },
                 Some(item) => self.compared(&[item.symbol], wanted),
                 None => EITHER,
             },

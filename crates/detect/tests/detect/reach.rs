@@ -1,6 +1,6 @@
 //! Whether a rule can match at all.
 
-use panoptes_detect::{Reach, RuleSet};
+use panoptes_detect::{CompileOptions, Reach, RuleFile, RuleSet};
 
 use crate::support::{batch_of, rules_of};
 
@@ -16,6 +16,7 @@ fn missing(detection: &str, fields: &[&str]) -> Vec<String> {
         fields.contains(&field)
     });
     assert_eq!(reach.len(), 1, "{reach:?}");
+    assert!(reach.iter().all(|it| it.can_match == it.missing.is_empty()), "{reach:?}");
     reach.into_iter().flat_map(|it| it.missing).collect()
 }
 
@@ -57,6 +58,25 @@ fn names_are_those_of_the_events_and_sources_say_where_they_are_from() {
     assert!(rule("{product: acme, category: portal}", "  s: {a: 1}\n  condition: s").reach(0, &|_, _| true).is_empty());
     let any = rule("{definition: every event}", "  s: {a: 1}\n  condition: s").reach(0, &|_, _| false);
     assert_eq!((any.len(), any[0].source.as_deref(), any[0].missing.len()), (1, None, 1));
+}
+
+#[test]
+fn a_placeholder_without_a_list_matches_nothing() {
+    let reach = |condition: &str| {
+        let file = RuleFile {
+            path: "a.yml".to_owned(),
+            text: format!(
+                "title: t\nlogsource: {{product: linux, service: sshd}}\ndetection:\n  s: {{user.name|expand: '%admins%'}}\n  t: {{host.name: a}}\n  condition: {condition}\n"
+            ),
+        };
+        let (rules, errors) = RuleSet::compile(vec![file], &CompileOptions::default());
+        assert!(errors.iter().all(|it| it.loaded), "{errors:?}");
+        let reach = rules.reach(0, &|_, _| true).remove(0);
+        (reach.can_match, reach.missing)
+    };
+    assert_eq!(reach("s and t"), (false, vec![]));
+    assert_eq!(reach("s or t"), (true, vec![]));
+    assert_eq!(reach("t and not s"), (true, vec![]));
 }
 
 #[test]

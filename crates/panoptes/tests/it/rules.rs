@@ -328,3 +328,51 @@ fn the_shipped_rules_bring_their_tests_and_nothing_to_test_is_said() {
     let said = complaint_of(panoptes(home.path()).args(["rules", "test"]).arg(home.rules()));
     assert_contains(&said, &["no rule file here has a test beside it", "rules test --help"]);
 }
+
+#[test]
+fn test_takes_windows_events_as_tools_print_them() {
+    let home = Home::new();
+    home.write(
+        "whoami.yml",
+        "title: Whoami\nid: 11111111-0000-4000-8000-000000000005\nlevel: low\nlogsource: {product: windows, category: process_creation}\n\
+         detection:\n    s:\n        Image|endswith: '\\whoami.exe'\n    condition: s\n",
+    );
+    // As `evtx_dump` prints an event, and as Winlogbeat ships it.
+    home.write(
+        "whoami.test.toml",
+        r#"now = 2026-03-01T12:00:00Z
+[[fires]]
+why = "an event log, dumped"
+events = '''
+{
+  "Event": {
+    "System": {
+      "Provider": { "#attributes": { "Name": "Microsoft-Windows-Sysmon" } },
+      "EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Computer": "pc1",
+      "TimeCreated": { "#attributes": { "SystemTime": "2026-03-01T11:00:00Z" } }
+    },
+    "EventData": { "Image": "C:\\Windows\\System32\\whoami.exe", "CommandLine": "whoami /all", "ProcessId": 7 }
+  }
+}
+'''
+[[fires]]
+why = "Winlogbeat"
+events = '''
+{ "@timestamp": "2026-03-01T11:00:00Z",
+  "winlog": { "channel": "Microsoft-Windows-Sysmon/Operational", "provider_name": "Microsoft-Windows-Sysmon",
+              "event_id": "1", "computer_name": "pc1", "event_data": { "Image": "C:\\Windows\\System32\\whoami.exe" } },
+  "event": { "code": "1" } }
+'''
+[[silent]]
+why = "a file of that name"
+events = '''
+{ "Event": { "System": { "Provider": { "#attributes": { "Name": "Microsoft-Windows-Sysmon" } }, "EventID": 11,
+    "Channel": "Microsoft-Windows-Sysmon/Operational", "Computer": "pc1" },
+  "EventData": { "Image": "C:\\Windows\\System32\\whoami.exe", "TargetFilename": "C:\\whoami.exe" } } }
+'''
+"#,
+    );
+    let output = home.rules_command(&["test", "rules"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    assert_contains(&stdout(&output), &["ok     rules/whoami.yml  3 cases"]);
+}

@@ -43,6 +43,8 @@ pub(super) enum Silent {
     NoFields {
         fields: Vec<String>,
     },
+    /// Its condition asks for a placeholder that has no list.
+    NoList,
     /// Its events would have to state this dataset themselves.
     Stated {
         datasets: Vec<String>,
@@ -70,6 +72,7 @@ impl Silent {
             Self::BelowMinLevel => "below_min_level",
             Self::NoSource { .. } => "no_source",
             Self::NoFields { .. } => "no_fields",
+            Self::NoList => "no_list",
             Self::Stated { .. } => "stated_dataset",
             Self::NotSeen { .. } => "source_not_seen",
             Self::FieldsNotSeen { .. } => "fields_not_seen",
@@ -84,6 +87,7 @@ impl Silent {
             Self::BelowMinLevel => "below rules.min_level",
             Self::NoSource { .. } => "of log sources that nothing makes",
             Self::NoFields { .. } => "of fields that their events do not have",
+            Self::NoList => "of placeholders without a list",
             Self::Stated { .. } => "of datasets that senders would have to state",
             Self::NotSeen { .. } => "of log sources that were not seen",
             Self::FieldsNotSeen { .. } => "of fields that were not seen",
@@ -100,6 +104,7 @@ impl Silent {
                 format!("no format or mapping makes events of its log source ({log_source})")
             }
             Self::NoFields { fields } => format!("its events do not have {}", listed(fields)),
+            Self::NoList => "its condition asks for a placeholder that has no list".to_owned(),
             Self::Stated { datasets } => {
                 format!("only events that state event.dataset {} themselves are asked", listed(datasets))
             }
@@ -169,7 +174,7 @@ fn of_event_rule(
         return Some(Silent::NoSource { log_source: rule.log_source.clone() });
     }
     if let Some(fields) = missing_everywhere(&by_format) {
-        return Some(Silent::NoFields { fields });
+        return Some(if fields.is_empty() { Silent::NoList } else { Silent::NoFields { fields } });
     }
     let Some(seen) = seen else {
         let all_stated = by_format.iter().all(|it| it.is_stated_dataset);
@@ -193,8 +198,10 @@ fn of_event_rule(
 
 /// The fields that are missing, if the rule can match through none of its sources: those of the nearest miss.
 fn missing_everywhere(reach: &[Reach]) -> Option<Vec<String>> {
-    let nearest = reach.iter().min_by_key(|it| it.missing.len())?;
-    (!nearest.missing.is_empty()).then(|| nearest.missing.clone())
+    if reach.iter().any(|it| it.can_match) {
+        return None;
+    }
+    reach.iter().map(|it| &it.missing).min_by_key(|it| it.len()).cloned()
 }
 
 fn can_have(reach: &Reach, field: &str, ecs: &Schema) -> bool {
@@ -212,7 +219,7 @@ mod tests {
     fn silent(text: &str, options: &CompileOptions, seen: Option<&SeenFields>) -> Vec<Option<String>> {
         let file = RuleFile { path: "a.yml".into(), text: text.into() };
         let (set, errors) = RuleSet::compile(vec![file], options);
-        assert!(errors.is_empty(), "{errors:?}");
+        assert!(errors.iter().all(|it| it.loaded), "{errors:?}");
         of_all(&set, options, seen).into_iter().map(|it| it.map(|it| it.reason())).collect()
     }
 
@@ -235,6 +242,7 @@ mod tests {
                 "no format or mapping makes events of its log source (product=vax category=x)",
             ),
             (sshd("{user.nam: root}"), "its events do not have user.nam"),
+            (sshd("{user.name|expand: '%a%'}"), "its condition asks for a placeholder that has no list"),
             (
                 rule("{product: acme, service: portal}", "{a: 1}"),
                 "only events that state event.dataset acme.portal themselves are asked",
