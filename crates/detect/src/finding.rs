@@ -164,6 +164,12 @@ pub(crate) fn of_group(
     })
 }
 
+/// A measure for people: whole, or with up to three places.
+fn number_text(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn reason_of(rules: &RuleSet, correlation: &Correlation, pending: &Pending, group: &[(&String, &str)]) -> String {
     let title = |member: u32| rules.rule(member).map_or("", |rule| &rule.meta.summary.title);
     let titles = |joint: &str| -> String {
@@ -171,15 +177,22 @@ fn reason_of(rules: &RuleSet, correlation: &Correlation, pending: &Pending, grou
         titles.join(joint)
     };
     let (within, condition) = (&correlation.timespan_text, correlation.condition_text());
-    let measure = pending.measure;
+    let (measure, counted) = (number_text(pending.measure), correlation.counted.join("/"));
+    let of_values = |what: &str| format!("{what} {counted} of {} within {within}: {measure} ({condition})", titles(" or "));
     let what = match correlation.kind {
         CorrelationKind::EventCount => format!("{measure} × {} within {within} ({condition})", titles(" or ")),
         CorrelationKind::ValueCount => {
-            let counted = correlation.counted.join("/");
             format!("{measure} different {counted} in {} within {within} ({condition})", titles(" or "))
+        }
+        CorrelationKind::Temporal if (pending.measure as usize) < correlation.members.len() => {
+            format!("{measure} of: {} within {within}", titles(", "))
         }
         CorrelationKind::Temporal => format!("{} within {within}", titles(" and ")),
         CorrelationKind::TemporalOrdered => format!("{} within {within}", titles(", then ")),
+        CorrelationKind::ValueSum => of_values("sum of"),
+        CorrelationKind::ValueAvg => of_values("average"),
+        CorrelationKind::ValueMedian => of_values("median"),
+        CorrelationKind::ValuePercentile => of_values(&format!("percentile {} of", correlation.percentile)),
     };
     let who: Vec<String> = group.iter().map(|(field, value)| format!("{field} {}", shown(value))).collect();
     if who.is_empty() { what } else { format!("{what} for {}", who.join(", ")) }

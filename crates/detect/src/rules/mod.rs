@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use panoptes_model::{RuleSummary, Severity};
 
-pub(crate) use self::correlation::{Correlation, CorrelationKind, KeyFields};
+pub(crate) use self::correlation::{Correlation, CorrelationKind, KeyField};
 pub use self::error::RuleError;
 use crate::sigma::{Matcher, Plans};
 
@@ -137,17 +137,6 @@ impl RuleSet {
 
     pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {
         self.rules.get(index as usize)
-    }
-}
-
-impl Correlation {
-    fn event_fields(&self) -> impl Iterator<Item = &String> {
-        self.members.iter().flat_map(|member| {
-            [&member.key, &member.values].into_iter().flat_map(|fields| match fields {
-                KeyFields::Event(names) => names.as_slice(),
-                KeyFields::Group(_) => &[],
-            })
-        })
     }
 }
 

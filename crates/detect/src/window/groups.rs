@@ -1,22 +1,53 @@
-//! The groups of one correlation in one shard: found by key, forgotten in the order in which they were last touched.
+//! All groups of all correlations: found by key, forgotten in a stated order when memory is full.
+//!
+//! # What is forgotten first
+//! The rule that takes up the most memory gives way: a flood of invented keys in one rule costs no other rule a group.
+//! Within that rule, a group whose time has passed goes first. Else every group has a *level* from 0 to 7, by how near it
+//! is to its threshold, and its age (in touches of the rule) counts half as much per level: a group that lacks one event
+//! outlives 64 times as many invented keys as one that has just begun. Of the oldest group of each level, the one whose age
+//! so counted is the greatest is forgotten. Nothing in this order depends on chance or on hashes.
 
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+use super::group::Body;
+use super::small::SmallBytes;
+use super::track::LEVELS;
+use crate::rules::RULES_MAX;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
+/// How many idle groups are removed per frame; of more, the rest waits for the next.
+const IDLE_MAX: usize = 16_384;
+/// How many slots are taken from the system at once.
+const CHUNK: usize = 256;
+/// Memory of a slot, and its share of the table that finds it.
+const GROUP_BYTES: usize = size_of::<Slot>() + 10;
+
+const _: () = assert!(RULES_MAX <= u16::MAX as usize, "slots keep 16 bits of a rule's index");
 
 /// One group and its place in the order of touches.
-#[derive(Debug)]
-struct Slot<G> {
-    key: Box<[u8]>,
+#[derive(Debug, Default)]
+struct Slot {
+    key: SmallBytes,
+    body: Body,
     newer: u32,
     older: u32,
     /// Changes whenever the slot gets another group.
     generation: u32,
-    group: Option<G>,
+    /// The rule's count of touches, and the clock in seconds, when it was last touched.
+    tick: u32,
+    touched: u32,
+    rule: u16,
+    level: u8,
+    /// Whether it is among those to be flushed.
+    is_listed: bool,
 }
+
+// What a million groups cost hangs on it.
+const _: () = assert!(size_of::<Slot>() == 72);
 
 /// Where a group lies. Stays valid until the group is removed; afterwards it leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,27 +56,75 @@ pub(crate) struct GroupId {
     generation: u32,
 }
 
-#[derive(Debug)]
-pub(crate) struct Groups<G> {
-    slots: Vec<Slot<G>>,
-    free: Vec<u32>,
-    by_key: HashTable<u32>,
-    /// Seeded at random per process, so that a sender cannot choose keys that collide. Nothing is iterated in hash
-    /// order.
-    hasher: foldhash::quality::RandomState,
+/// The groups of one rule at one level, in the order in which they were touched.
+#[derive(Clone, Copy, Debug)]
+struct Order {
     newest: u32,
     oldest: u32,
 }
 
-impl<G> Groups<G> {
-    pub(crate) fn new() -> Self {
+/// What one rule takes up.
+#[derive(Clone, Debug)]
+struct RuleGroups {
+    levels: [Order; LEVELS],
+    /// How often groups of the rule were touched.
+    ticks: u32,
+    bytes: usize,
+    reach: i64,
+}
+
+/// A group that was removed.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    pub(crate) rule: u32,
+    pub(crate) key: SmallBytes,
+    pub(crate) body: Body,
+}
+
+/// A group in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredGroup {
+    key: SmallBytes,
+    body: Body,
+    tick: u32,
+    touched: u32,
+    level: u8,
+}
+
+/// The groups of one rule in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredGroups {
+    ticks: u32,
+    /// Level by level, the one that was touched longest ago first.
+    groups: Vec<StoredGroup>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Groups {
+    slots: Vec<Vec<Slot>>,
+    /// The first of the empty slots, which are linked by `newer`.
+    free: u32,
+    by_key: HashTable<u32>,
+    /// Seeded at random per process, so that a sender cannot choose keys that collide. Nothing is iterated in hash
+    /// order.
+    hasher: foldhash::quality::RandomState,
+    /// By index of the rule.
+    rules: Vec<RuleGroups>,
+    bytes: usize,
+}
+
+impl Groups {
+    /// For rules whose groups reach back as far as `reaches` says.
+    pub(crate) fn new(reaches: impl Iterator<Item = i64>) -> Self {
+        let none = Order { newest: NONE, oldest: NONE };
+        let rules = reaches.map(|reach| RuleGroups { levels: [none; LEVELS], ticks: 0, bytes: 0, reach });
         Self {
             slots: Vec::new(),
-            free: Vec::new(),
+            free: NONE,
             by_key: HashTable::new(),
             hasher: foldhash::quality::RandomState::default(),
-            newest: NONE,
-            oldest: NONE,
+            rules: rules.collect(),
+            bytes: 0,
         }
     }
 
@@ -53,141 +132,295 @@ impl<G> Groups<G> {
         self.by_key.len()
     }
 
-    /// The group of `key`, which becomes the one that was touched last.
-    pub(crate) fn touch(&mut self, key: &[u8]) -> Option<GroupId> {
-        let hash = self.hasher.hash_one(key);
-        let slot = *self.by_key.find(hash, |it| self.slots.get(*it as usize).is_some_and(|slot| *slot.key == *key))?;
-        if self.newest != slot {
-            self.unlink(slot);
-            self.link(slot);
-        }
-        Some(GroupId { slot, generation: self.slots.get(slot as usize)?.generation })
+    /// Memory of all groups. Goes by what is in them, so that it is the same after a restart.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Adds a group under a key that has none, as the one that was touched last.
-    pub(crate) fn insert(&mut self, key: &[u8], group: G) -> GroupId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { key: Box::default(), newer: NONE, older: NONE, generation: 0, group: None });
-            self.slots.len() as u32 - 1
-        });
-        let mut generation = 0;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            place.key = key.into();
-            place.group = Some(group);
-            generation = place.generation;
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+    }
+
+    /// The group of `key`, which is added if there is none.
+    pub(crate) fn find_or_add(&mut self, rule: u32, key: &[u8]) -> GroupId {
+        let rule = rule as u16;
+        let hash = self.hasher.hash_one((rule, key));
+        let is_it = |it: &u32| self.slot(*it).is_some_and(|it| it.rule == rule && it.key.as_slice() == key);
+        if let Some(slot) = self.by_key.find(hash, is_it).copied() {
+            return GroupId { slot, generation: self.slot(slot).map_or(0, |it| it.generation) };
         }
+        let index = self.take_slot();
+        let Some(slot) = self.slot_mut(index) else { return GroupId { slot: NONE, generation: 0 } };
+        (slot.key, slot.rule, slot.level) = (key.into(), rule, 0);
+        let (generation, bytes) = (slot.generation, GROUP_BYTES + slot.key.bytes());
+        self.index(index);
+        self.add_bytes(rule, bytes);
+        self.link(index);
+        GroupId { slot: index, generation }
+    }
+
+    fn take_slot(&mut self) -> u32 {
+        if let Some(next) = self.slot(self.free).map(|it| it.newer) {
+            return std::mem::replace(&mut self.free, next);
+        }
+        if self.slots.last().is_none_or(|it| it.len() == CHUNK) {
+            self.slots.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk = self.slots.len() - 1;
+        let Some(last) = self.slots.last_mut() else { return NONE };
+        last.push(Slot::default());
+        (chunk * CHUNK + last.len() - 1) as u32
+    }
+
+    /// Puts the slot at `index` into the table.
+    fn index(&mut self, index: u32) {
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let key_of = |it: &u32| slots.get(*it as usize).map_or(&[] as &[u8], |slot| &slot.key);
-        self.by_key.insert_unique(hasher.hash_one(key), slot, |it| hasher.hash_one(key_of(it)));
-        self.link(slot);
-        GroupId { slot, generation }
+        let hash = |it: &u32| {
+            let slot = slots.get(*it as usize / CHUNK).and_then(|chunk| chunk.get(*it as usize % CHUNK));
+            slot.map_or(0, |slot| hasher.hash_one((slot.rule, slot.key.as_slice())))
+        };
+        self.by_key.insert_unique(hash(&index), index, hash);
     }
 
-    pub(crate) fn get_mut(&mut self, id: GroupId) -> Option<(&[u8], &mut G)> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation != id.generation {
-            return None;
+    fn add_bytes(&mut self, rule: u16, bytes: usize) {
+        self.bytes += bytes;
+        if let Some(rule) = self.rules.get_mut(usize::from(rule)) {
+            rule.bytes += bytes;
         }
-        Some((&slot.key, slot.group.as_mut()?))
     }
 
-    /// The group that was touched longest ago.
-    pub(crate) fn oldest(&self) -> Option<&G> {
-        self.slots.get(self.oldest as usize)?.group.as_ref()
+    fn remove_bytes(&mut self, rule: u16, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(rule) = self.rules.get_mut(usize::from(rule)) {
+            rule.bytes = rule.bytes.saturating_sub(bytes);
+        }
     }
 
-    /// Removes the group that was touched longest ago.
-    pub(crate) fn remove_oldest(&mut self) -> Option<(Box<[u8]>, G)> {
-        let slot = self.oldest;
-        let hash = self.hasher.hash_one(&*self.slots.get(slot as usize)?.key);
-        if let Ok(entry) = self.by_key.find_entry(hash, |it| *it == slot) {
+    /// Takes the state of a group out, to be put back with [`put`](Self::put) or [`put_back`](Self::put_back).
+    pub(crate) fn take(&mut self, id: GroupId) -> Option<Body> {
+        let slot = self.slot_mut(id.slot).filter(|it| it.generation == id.generation)?;
+        let body = std::mem::take(&mut slot.body);
+        let (rule, bytes) = (slot.rule, body.bytes());
+        self.remove_bytes(rule, bytes);
+        Some(body)
+    }
+
+    /// Puts the state of a group back that was not touched.
+    pub(crate) fn put_back(&mut self, id: GroupId, body: Body) {
+        let Some(slot) = self.slot_mut(id.slot).filter(|it| it.generation == id.generation) else { return };
+        let (rule, bytes) = (slot.rule, body.bytes());
+        slot.body = body;
+        self.add_bytes(rule, bytes);
+    }
+
+    /// Puts the state of a group back that was touched when the clock showed `seconds`, and is now at `level`.
+    pub(crate) fn put(&mut self, id: GroupId, body: Body, level: u8, seconds: u32) {
+        self.unlink(id.slot);
+        let Some(slot) = self.slot_mut(id.slot) else { return };
+        (slot.level, slot.touched) = (level.min(LEVELS as u8 - 1), seconds);
+        let rule = slot.rule;
+        self.put_back(id, body);
+        let ticks = self.rules.get_mut(usize::from(rule)).map_or(0, |it| {
+            it.ticks = it.ticks.wrapping_add(1);
+            it.ticks
+        });
+        if let Some(slot) = self.slot_mut(id.slot) {
+            slot.tick = ticks;
+        }
+        self.link(id.slot);
+    }
+
+    /// Marks a group as one that has something to tell. `false` if it was already.
+    pub(crate) fn list(&mut self, id: GroupId) -> bool {
+        self.slot_mut(id.slot).is_some_and(|slot| !std::mem::replace(&mut slot.is_listed, true))
+    }
+
+    /// Undoes [`list`](Self::list). Returns the group's rule and key, if it is still there.
+    pub(crate) fn unlist(&mut self, id: GroupId) -> Option<(u32, SmallBytes)> {
+        let slot = self.slot_mut(id.slot).filter(|it| it.generation == id.generation)?;
+        slot.is_listed = false;
+        Some((u32::from(slot.rule), slot.key.clone()))
+    }
+
+    /// Removes what is to be forgotten first, but not `except`. `time` is the event's for which room is made.
+    pub(crate) fn forget(&mut self, except: GroupId, time: i64) -> Option<Removed> {
+        let own = self.slot(except.slot).map_or(0, |it| it.rule);
+        // The first of the largest. Correlations are few, and this runs only while memory is full.
+        let rules = || self.rules.iter().zip(0_u16..);
+        let largest = |not: Option<u16>| {
+            let others = rules().filter(|(_, index)| Some(*index) != not);
+            others.max_by(|(left, a), (right, b)| left.bytes.cmp(&right.bytes).then(b.cmp(a)))
+        };
+        let (rule, index) = largest(None)?;
+        let chosen = self.first_of(rule, except, time);
+        if chosen.is_none() && index == own {
+            let (rule, _) = largest(Some(own))?;
+            let chosen = self.first_of(rule, except, time)?;
+            return self.remove(chosen);
+        }
+        self.remove(chosen?)
+    }
+
+    /// The slot of the group of `rule` that is to be forgotten first.
+    fn first_of(&self, rule: &RuleGroups, except: GroupId, time: i64) -> Option<u32> {
+        let mut chosen: Option<(u32, u32)> = None;
+        for (level, order) in rule.levels.iter().enumerate() {
+            let mut oldest = order.oldest;
+            if oldest == except.slot {
+                oldest = self.slot(oldest).map_or(NONE, |it| it.newer);
+            }
+            let Some(slot) = self.slot(oldest) else { continue };
+            if slot.body.newest().saturating_add(rule.reach) < time {
+                return Some(oldest);
+            }
+            let age = rule.ticks.wrapping_sub(slot.tick) >> level;
+            if chosen.is_none_or(|(most, _)| age > most) {
+                chosen = Some((age, oldest));
+            }
+        }
+        Some(chosen?.1)
+    }
+
+    /// Removes groups that were last touched before the clock showed what `before` says of the reach of their rule; at
+    /// most [`IDLE_MAX`] at once, so that no frame waits for long.
+    pub(crate) fn remove_idle(&mut self, before: impl Fn(i64) -> u32) {
+        let mut left = IDLE_MAX;
+        for rule in 0..self.rules.len() {
+            for level in 0..LEVELS {
+                while left > 0
+                    && let Some(it) = self.rules.get(rule)
+                    && let Some(oldest) = it.levels.get(level).map(|order| order.oldest)
+                    && self.slot(oldest).is_some_and(|slot| slot.touched < before(it.reach))
+                {
+                    self.remove(oldest);
+                    left -= 1;
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, index: u32) -> Option<Removed> {
+        self.unlink(index);
+        let free = self.free;
+        let slot = self.slot_mut(index)?;
+        let (key, body, rule) = (std::mem::take(&mut slot.key), std::mem::take(&mut slot.body), slot.rule);
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.is_listed = false;
+        slot.newer = free;
+        self.free = index;
+        let hash = self.hasher.hash_one((rule, key.as_slice()));
+        if let Ok(entry) = self.by_key.find_entry(hash, |it| *it == index) {
             entry.remove();
         }
-        self.unlink(slot);
-        let place = self.slots.get_mut(slot as usize)?;
-        place.generation = place.generation.wrapping_add(1);
-        let removed = (std::mem::take(&mut place.key), place.group.take()?);
-        self.free.push(slot);
-        Some(removed)
+        self.remove_bytes(rule, GROUP_BYTES + key.bytes() + body.bytes());
+        Some(Removed { rule: u32::from(rule), key, body })
     }
 
-    /// All groups, the one that was touched longest ago first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &G)> {
-        let mut next = self.oldest;
-        std::iter::from_fn(move || {
-            let slot = self.slots.get(next as usize)?;
-            next = slot.newer;
-            Some((&*slot.key, slot.group.as_ref()?))
+    /// Gives back memory once most slots are empty. All ids lead nowhere afterwards.
+    pub(crate) fn compact(&mut self) {
+        let most = self.slots.len() * CHUNK;
+        if most < 16 * CHUNK || self.len() > most / 4 {
+            return;
+        }
+        let stored: Vec<StoredGroups> = (0..self.rules.len() as u32).map(|it| self.take_rule(it)).collect();
+        let hasher = self.hasher.clone();
+        let mut fresh = Self { hasher, ..Self::new(self.rules.iter().map(|it| it.reach)) };
+        for (rule, stored) in stored.into_iter().enumerate() {
+            fresh.restore(rule as u32, stored);
+        }
+        *self = fresh;
+    }
+
+    /// The groups of `rule` for a checkpoint; `None` if there are none.
+    pub(crate) fn stored(&self, rule: u32) -> Option<StoredGroups> {
+        let groups: Vec<StoredGroup> = self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored())).collect();
+        let ticks = self.rules.get(rule as usize)?.ticks;
+        (!groups.is_empty()).then_some(StoredGroups { ticks, groups })
+    }
+
+    /// The slots of all groups of `rule`: level by level, the one that was touched longest ago first.
+    fn of_rule(&self, rule: u32) -> impl Iterator<Item = u32> {
+        let levels = self.rules.get(rule as usize).map_or(&[] as &[Order], |it| &it.levels);
+        levels.iter().flat_map(move |order| {
+            let mut next = order.oldest;
+            std::iter::from_fn(move || {
+                let this = next;
+                next = self.slot(this)?.newer;
+                Some(this)
+            })
         })
     }
 
-    fn link(&mut self, slot: u32) {
-        let before = self.newest;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            (place.newer, place.older) = (NONE, before);
-        }
-        match self.slots.get_mut(before as usize) {
-            Some(place) => place.newer = slot,
-            None => self.oldest = slot,
-        }
-        self.newest = slot;
+    fn take_rule(&mut self, rule: u32) -> StoredGroups {
+        let ticks = self.rules.get(rule as usize).map_or(0, |it| it.ticks);
+        let slots: Vec<u32> = self.of_rule(rule).collect();
+        let take = |it: u32| {
+            let slot = self.slot_mut(it)?;
+            let Slot { key, body, tick, touched, level, .. } = std::mem::take(slot);
+            Some(StoredGroup { key, body, tick, touched, level })
+        };
+        StoredGroups { ticks, groups: slots.into_iter().filter_map(take).collect() }
     }
 
-    fn unlink(&mut self, slot: u32) {
-        let Some((newer, older)) = self.slots.get(slot as usize).map(|it| (it.newer, it.older)) else { return };
-        match self.slots.get_mut(newer as usize) {
-            Some(place) => place.older = older,
-            None => self.newest = older,
+    /// Puts the groups of a checkpoint back.
+    pub(crate) fn restore(&mut self, rule: u32, stored: StoredGroups) {
+        for StoredGroup { key, body, tick, touched, level } in stored.groups {
+            let id = self.find_or_add(rule, key.as_slice());
+            self.take(id);
+            self.put(id, body, level, touched);
+            if let Some(slot) = self.slot_mut(id.slot) {
+                slot.tick = tick;
+            }
         }
-        match self.slots.get_mut(older as usize) {
-            Some(place) => place.newer = newer,
-            None => self.oldest = newer,
+        if let Some(rule) = self.rules.get_mut(rule as usize) {
+            rule.ticks = stored.ticks;
+        }
+    }
+
+    fn link(&mut self, index: u32) {
+        let Some((rule, level)) = self.slot(index).map(|it| (usize::from(it.rule), usize::from(it.level))) else { return };
+        let Some(order) = self.rules.get_mut(rule).and_then(|it| it.levels.get_mut(level)) else { return };
+        let before = std::mem::replace(&mut order.newest, index);
+        if before == NONE {
+            order.oldest = index;
+        }
+        if let Some(slot) = self.slot_mut(before) {
+            slot.newer = index;
+        }
+        if let Some(slot) = self.slot_mut(index) {
+            (slot.newer, slot.older) = (NONE, before);
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(slot) = self.slot(index) else { return };
+        let (newer, older, rule, level) = (slot.newer, slot.older, usize::from(slot.rule), usize::from(slot.level));
+        match self.slot_mut(newer) {
+            Some(slot) => slot.older = older,
+            None => {
+                if let Some(order) = self.rules.get_mut(rule).and_then(|it| it.levels.get_mut(level)) {
+                    order.newest = older;
+                }
+            }
+        }
+        match self.slot_mut(older) {
+            Some(slot) => slot.newer = newer,
+            None => {
+                if let Some(order) = self.rules.get_mut(rule).and_then(|it| it.levels.get_mut(level)) {
+                    order.oldest = newer;
+                }
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(groups: &Groups<u8>) -> Vec<u8> {
-        groups
-            .iter()
-            .map(|(key, group)| {
-                assert_eq!(key, [*group]);
-                *group
-            })
-            .collect()
-    }
-
-    #[test]
-    fn groups_are_kept_in_the_order_in_which_they_were_touched() {
-        let mut groups = Groups::new();
-        for it in 0..4 {
-            groups.insert(&[it], it);
-        }
-        assert_eq!(keys(&groups), [0, 1, 2, 3]);
-        let zero = groups.touch(&[0]).unwrap();
-        groups.touch(&[2]);
-        assert_eq!(keys(&groups), [1, 3, 0, 2]);
-        assert_eq!(groups.oldest(), Some(&1));
-        assert_eq!(groups.remove_oldest().map(|(_, it)| it), Some(1));
-        assert_eq!(groups.remove_oldest().map(|(_, it)| it), Some(3));
-        assert_eq!((keys(&groups), groups.len()), (vec![0, 2], 2));
-        assert_eq!(groups.get_mut(zero).map(|(_, it)| *it), Some(0));
-        assert!(groups.touch(&[1]).is_none());
-    }
-
-    #[test]
-    fn the_id_of_a_removed_group_leads_nowhere_even_when_its_slot_is_used_again() {
-        let mut groups = Groups::new();
-        let first = groups.insert(&[1], 1_u8);
-        groups.remove_oldest();
-        assert!(groups.get_mut(first).is_none());
-        groups.insert(&[2], 2);
-        assert!(groups.get_mut(first).is_none());
-        assert_eq!(keys(&groups), [2]);
-        assert_eq!(groups.remove_oldest().map(|(_, it)| it), Some(2));
-        assert!(groups.remove_oldest().is_none());
+impl Slot {
+    fn stored(&self) -> StoredGroup {
+        let Self { key, body, tick, touched, level, .. } = self;
+        StoredGroup { key: key.clone(), body: body.clone(), tick: *tick, touched: *touched, level: *level }
     }
 }

@@ -3,6 +3,9 @@
 /// How many bytes of one value belong to the key. Of a longer value, a hash of all of it takes the place of the rest.
 const VALUE_BYTES_MAX: usize = 256;
 
+/// Set in the first byte of a length that takes two.
+const LONG: u8 = 0x80;
+
 /// Appends `value` to `key`.
 pub(crate) fn push(key: &mut Vec<u8>, value: &str) {
     let shortened;
@@ -13,15 +16,25 @@ pub(crate) fn push(key: &mut Vec<u8>, value: &str) {
         shortened = format!("{beginning}…{:032x}", panoptes_model::content_hash(&[value.as_bytes()]));
         &shortened
     };
-    key.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    // The length in one byte if it is short, as it nearly always is; else in two, the first of which has its top bit set.
+    // No value is longer than 15 bits can say.
+    match u8::try_from(value.len()) {
+        Ok(length) if length < LONG => key.push(length),
+        _ => key.extend_from_slice(&[LONG | (value.len() >> 8) as u8, value.len() as u8]),
+    }
     key.extend_from_slice(value.as_bytes());
 }
 
 /// The values in `key`, in order.
 pub(crate) fn values(mut key: &[u8]) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
-        let (length, rest) = key.split_first_chunk::<4>()?;
-        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let (first, mut rest) = key.split_first()?;
+        let mut length = usize::from(*first);
+        if *first >= LONG {
+            let (second, after) = rest.split_first()?;
+            (length, rest) = (usize::from(*first & !LONG) << 8 | usize::from(*second), after);
+        }
+        let (value, rest) = rest.split_at_checked(length)?;
         key = rest;
         std::str::from_utf8(value).ok()
     })
@@ -43,6 +56,11 @@ mod tests {
         let long = "é".repeat(1_000);
         assert_ne!(key_of(&[&long]), key_of(&[&format!("{long}!")]));
         assert!(key_of(&[&long]).len() < 320);
+        for length in [0, 1, 127, 128, 129, VALUE_BYTES_MAX] {
+            let value = "x".repeat(length);
+            assert_eq!(values(&key_of(&["a", &value, "b"])).collect::<Vec<_>>(), ["a", &value, "b"]);
+        }
         assert_eq!(values(&[9, 0, 0, 0, 1]).count(), 0);
+        assert_eq!(values(&[0x81]).count(), 0);
     }
 }

@@ -1,29 +1,41 @@
 //! When events happened, in order of time, in bounded memory.
 //!
 //! One entry per event while there are few; when a window is crowded, neighbours closer than a quantum share an entry
-//! that counts as old as its first event. A crowded window therefore never claims more events than it has, and may
-//! claim up to a quantum's worth less.
+//! that counts as old as its first event. A crowded window therefore never claims more events than it has: it may begin
+//! up to a quantum late. The quanta are those of [`Span::quanta`].
 
 use std::collections::VecDeque;
 
-use panoptes_model::EventId;
+use panoptes_model::{EventId, FrameId};
 use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
+use super::span::Span;
+
 /// How many entries a log has before neighbours are put together.
-const EXACT_MAX: usize = 256;
-/// Into how many quanta a log's reach is divided once it is crowded.
-const QUANTA: i64 = 512;
+pub(crate) const EXACT_MAX: usize = 1_024;
+/// How many bytes the payloads of a log may take. Beyond, its oldest entries are forgotten and counted.
+const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 /// One event, or several that were close together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
-    first: i64,
-    last: i64,
-    count: u32,
+pub(crate) struct Entry<P> {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    frame: FrameId,
+    index: u32,
+    /// How often it counts.
+    pub(crate) count: u32,
     /// How many of them no finding has told of yet.
-    fresh: u64,
-    /// The one that was added last.
-    id: EventId,
+    pub(crate) fresh: u32,
+    pub(crate) payload: P,
+}
+
+impl<P> Entry<P> {
+    /// The event that was added last.
+    pub(crate) fn id(&self) -> EventId {
+        EventId { frame: self.frame, index: self.index }
+    }
 }
 
 /// What a finding will tell of.
@@ -56,153 +68,287 @@ impl Told {
     }
 }
 
-/// How far a window looks back, and how long its log is kept.
+/// What an event adds to a log.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    /// The rule's timespan.
-    pub(crate) window: i64,
-    /// The timespan and the lateness that is allowed.
-    pub(crate) reach: i64,
+pub(crate) struct Stamp {
+    pub(crate) time: i64,
+    pub(crate) id: EventId,
+    /// How often it counts.
+    pub(crate) times: u32,
+    /// How many untold events (one, or what a chained correlation stands for) it stands for.
+    pub(crate) fresh: u32,
 }
 
-impl Span {
-    fn quantum(self) -> i64 {
-        (self.reach / QUANTA).max(1)
+/// The events of one kind in one run of time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EventLog<P: Payload> {
+    /// Entries behind the window that ends at the newest event, and those inside of it.
+    behind: VecDeque<Entry<P>>,
+    within: VecDeque<Entry<P>>,
+    /// How many events are inside, and what they add up to.
+    inside: u64,
+    window: P::Window,
+    /// How many events all entries stand for, and how many of them are fresh.
+    total: u64,
+    fresh: u64,
+    /// Memory of all payloads.
+    payload_bytes: usize,
+}
+
+impl<P: Payload> Default for EventLog<P> {
+    fn default() -> Self {
+        Self {
+            behind: VecDeque::new(),
+            within: VecDeque::new(),
+            inside: 0,
+            window: P::Window::default(),
+            total: 0,
+            fresh: 0,
+            payload_bytes: 0,
+        }
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EventLog {
-    entries: VecDeque<Entry>,
-    /// The first entry inside of the window that ends at the newest event, and how many events are inside.
-    start: usize,
-    inside: u64,
-    /// How many events in all entries are fresh.
-    fresh: u64,
-}
-
-impl EventLog {
-    /// How many entries it holds, which is what it costs. At most about 256 + 512 + 2.
+impl<P: Payload> EventLog<P> {
+    /// How many entries it holds.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.behind.len() + self.within.len()
+    }
+
+    /// Memory that it holds, beside itself. Goes by what is in it rather than by what is reserved, so that it is the same
+    /// after a restart.
+    pub(crate) fn bytes(&self) -> usize {
+        let deque = |entries: &VecDeque<Entry<P>>| match entries.len() {
+            0 => 0,
+            len => len.next_power_of_two().max(4) * size_of::<Entry<P>>(),
+        };
+        deque(&self.behind) + deque(&self.within) + self.payload_bytes
     }
 
     /// How many events all entries stand for: no window holds more.
     pub(crate) fn total(&self) -> u64 {
-        self.entries.iter().map(|it| u64::from(it.count)).sum()
+        self.total
     }
 
-    /// How many events lie in the window that ends at `newest`, the time of the track's newest event.
+    /// How many events lie in the window that ends at the newest event.
     pub(crate) fn inside(&self) -> u64 {
         self.inside
     }
 
-    /// Adds an event at `time` that counts `times` times and of which `fresh` events (one, or what a chained correlation
-    /// stands for) are untold.
-    pub(crate) fn add(&mut self, time: i64, id: EventId, times: u32, fresh: u64, span: Span) {
-        self.fresh += fresh;
-        // In order nearly always, so the place is found from the back.
-        let after = self.entries.iter().rev().take_while(|it| it.first > time).count();
-        let at = self.entries.len() - after;
-        let is_crowded = self.entries.len() >= EXACT_MAX;
-        let quantum = if is_crowded { span.quantum() } else { 0 };
-        let joined = if let Some(before) = at.checked_sub(1).and_then(|it| self.entries.get_mut(it))
-            && (time <= before.last || time - before.first <= quantum)
-        {
-            before.last = before.last.max(time);
-            Some((at - 1, before))
-        } else if is_crowded
-            && let Some(next) = self.entries.get_mut(at)
-            && next.last - time <= quantum
-        {
-            next.first = time;
-            Some((at, next))
-        } else {
-            None
+    /// What they add up to.
+    pub(crate) fn window(&self) -> &P::Window {
+        &self.window
+    }
+
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.len() >= EXACT_MAX
+    }
+
+    /// Oldest first.
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry<P>> {
+        self.behind.iter().chain(&self.within)
+    }
+
+    fn get(&self, index: usize) -> Option<&Entry<P>> {
+        match index.checked_sub(self.behind.len()) {
+            None => self.behind.get(index),
+            Some(index) => self.within.get(index),
+        }
+    }
+
+    /// How many entries begin at or before `time`.
+    fn count_until(&self, time: i64) -> usize {
+        match self.within.front() {
+            Some(first) if first.first <= time => self.behind.len() + self.within.partition_point(|it| it.first <= time),
+            _ => self.behind.partition_point(|it| it.first <= time),
+        }
+    }
+
+    pub(crate) fn add(&mut self, stamp: Stamp, payload: P, span: Span) {
+        let Stamp { time, id, times, fresh } = stamp;
+        self.fresh += u64::from(fresh);
+        self.total += u64::from(times);
+        // In order nearly always.
+        let is_newest = self.within.back().is_some_and(|it| it.first <= time);
+        let at = if is_newest { self.len() } else { self.count_until(time) };
+        let is_crowded = self.is_crowded();
+        let (fine, coarse) = span.quanta();
+        let behind = self.behind.len();
+        let quantum = |index: usize| match is_crowded {
+            true if index >= behind => fine,
+            true => coarse,
+            false => 0,
         };
+        let joins_before = at.checked_sub(1).filter(|index| {
+            // Inside of an entry there is no place for another one.
+            self.get(*index)
+                .is_some_and(|it| time < it.last || (is_crowded && time.saturating_sub(it.first) <= quantum(*index)))
+        });
+        let joined = joins_before.or_else(|| {
+            let next = self.get(at).filter(|_| is_crowded)?;
+            (next.last.saturating_sub(time) <= quantum(at)).then_some(at)
+        });
         match joined {
-            Some((index, entry)) => {
-                let before = entry.count;
-                entry.count = entry.count.saturating_add(times);
-                entry.fresh += fresh;
-                entry.id = id;
-                if index >= self.start {
-                    self.inside += u64::from(entry.count - before);
-                }
-            }
+            Some(index) => self.join(index, stamp, payload),
             None => {
-                self.entries.insert(at, Entry { first: time, last: time, count: times, fresh, id });
-                if at >= self.start {
-                    self.inside += u64::from(times);
-                } else {
-                    self.start += 1;
+                self.payload_bytes += payload.bytes();
+                let entry =
+                    Entry { first: time, last: time, frame: id.frame, index: id.index, count: times, fresh, payload };
+                match at.checked_sub(behind) {
+                    // At the border it belongs inside; `settle` moves what does not.
+                    Some(index) => {
+                        self.inside += u64::from(times);
+                        entry.payload.enter(&mut self.window);
+                        self.within.insert(index, entry);
+                    }
+                    None => self.behind.insert(at, entry),
                 }
             }
         }
     }
 
-    /// Lets the window end at `newest` and forgets what is out of reach of it. Afterwards entries that have left the
-    /// window, or (after a late event) come back into it by being older than it thought, are counted right.
-    pub(crate) fn settle(&mut self, newest: i64, span: Span) {
-        let begin = newest.saturating_sub(span.window);
-        while let Some(entry) = self.entries.get(self.start)
-            && entry.first < begin
-        {
+    fn join(&mut self, index: usize, stamp: Stamp, payload: P) {
+        let (entry, is_inside) = match index.checked_sub(self.behind.len()) {
+            None => (self.behind.get_mut(index), false),
+            Some(index) => (self.within.get_mut(index), true),
+        };
+        let Some(entry) = entry else { return };
+        if is_inside {
+            entry.payload.leave(&mut self.window);
             self.inside -= u64::from(entry.count);
-            self.start += 1;
         }
-        // A late event behind the start may still be inside: the start is where times pass the border.
-        while let Some(before) = self.start.checked_sub(1)
-            && let Some(entry) = self.entries.get(before)
-            && entry.first >= begin
-        {
+        self.payload_bytes -= entry.payload.bytes();
+        entry.payload.absorb(payload);
+        self.payload_bytes += entry.payload.bytes();
+        entry.first = entry.first.min(stamp.time);
+        entry.last = entry.last.max(stamp.time);
+        entry.count = entry.count.saturating_add(stamp.times);
+        entry.fresh = entry.fresh.saturating_add(stamp.fresh);
+        (entry.frame, entry.index) = (stamp.id.frame, stamp.id.index);
+        if is_inside {
+            entry.payload.enter(&mut self.window);
             self.inside += u64::from(entry.count);
-            self.start = before;
         }
-        let border = newest.saturating_sub(span.reach);
-        while self.start > 0
-            && let Some(entry) = self.entries.front()
-            && entry.last < border
+    }
+
+    /// Lets the newest window begin at `begin` and forgets what is older than `border`. Returns how many events had to
+    /// be forgotten although they are not.
+    pub(crate) fn settle(&mut self, begin: i64, border: i64, span: Span) -> u64 {
+        while self.within.front().is_some_and(|it| it.first < begin) {
+            let Some(entry) = self.within.pop_front() else { break };
+            self.inside -= u64::from(entry.count);
+            entry.payload.leave(&mut self.window);
+            self.push_behind(entry, span);
+        }
+        // After a late event a session may begin earlier, and a late entry stands at the border.
+        while self.behind.back().is_some_and(|it| it.first >= begin) {
+            let Some(entry) = self.behind.pop_back() else { break };
+            self.inside += u64::from(entry.count);
+            entry.payload.enter(&mut self.window);
+            self.within.push_front(entry);
+        }
+        while self.behind.front().is_some_and(|it| it.last < border) {
+            let entry = self.behind.pop_front();
+            self.forget(entry.as_ref());
+        }
+        let mut forgotten = 0;
+        while self.payload_bytes > PAYLOAD_BYTES_MAX {
+            let entry = self.behind.pop_front().or_else(|| {
+                let entry = self.within.pop_front()?;
+                self.inside -= u64::from(entry.count);
+                entry.payload.leave(&mut self.window);
+                Some(entry)
+            });
+            forgotten += entry.as_ref().map_or(0, |it| u64::from(it.count));
+            self.forget(entry.as_ref());
+            if entry.is_none() {
+                break;
+            }
+        }
+        for entries in [&mut self.behind, &mut self.within] {
+            if entries.capacity() > 4 * entries.len().next_power_of_two().max(4) {
+                entries.shrink_to(entries.len().next_power_of_two());
+            }
+        }
+        forgotten
+    }
+
+    /// Takes an entry that has left the window. In a crowded log it shares the place of its neighbour if both are close.
+    fn push_behind(&mut self, entry: Entry<P>, span: Span) {
+        let (_, coarse) = span.quanta();
+        let is_crowded = self.len() >= EXACT_MAX;
+        if let Some(before) = self.behind.back_mut().filter(|_| is_crowded)
+            && entry.last.saturating_sub(before.first) <= coarse
         {
-            self.fresh -= entry.fresh;
-            self.start -= 1;
-            self.entries.pop_front();
+            self.payload_bytes -= before.payload.bytes() + entry.payload.bytes();
+            before.payload.absorb(entry.payload);
+            self.payload_bytes += before.payload.bytes();
+            before.last = entry.last;
+            before.count = before.count.saturating_add(entry.count);
+            before.fresh = before.fresh.saturating_add(entry.fresh);
+            (before.frame, before.index) = (entry.frame, entry.index);
+        } else {
+            self.behind.push_back(entry);
         }
+    }
+
+    fn forget(&mut self, entry: Option<&Entry<P>>) {
+        let Some(entry) = entry else { return };
+        self.fresh -= u64::from(entry.fresh).min(self.fresh);
+        self.total -= u64::from(entry.count).min(self.total);
+        self.payload_bytes -= entry.payload.bytes();
     }
 
     /// The time of the latest event that is not after `time`.
     pub(crate) fn latest_until(&self, time: i64) -> Option<i64> {
-        let after = self.entries.partition_point(|it| it.first <= time);
-        Some(self.entries.get(after.checked_sub(1)?)?.last.min(time))
+        let index = self.count_until(time).checked_sub(1)?;
+        Some(self.get(index)?.last.min(time))
     }
 
-    /// The times at which a window could end that contains `time`, which is not the newest.
-    pub(crate) fn ends(&self, time: i64, span: Span) -> impl Iterator<Item = i64> {
-        let until = time.saturating_add(span.window);
-        let start = self.entries.partition_point(|it| it.last < time);
-        self.entries.iter().skip(start).map(|it| it.last).take_while(move |it| *it <= until)
+    /// When the first and the last event of each entry happened that reaches into `from..=until`.
+    pub(crate) fn stretches(&self, from: i64, until: i64) -> impl Iterator<Item = (i64, i64)> {
+        let rest = self.entries().rev().skip_while(move |it| it.first > until);
+        rest.take_while(move |it| it.last >= from).map(|it| (it.first, it.last))
     }
 
-    /// Calls `visit` with the end of every window that contains `time`, and how many events it holds: for an event
-    /// that came late.
-    pub(crate) fn windows_around(&self, time: i64, span: Span, mut visit: impl FnMut(i64, u64)) {
-        let mut left = self.entries.partition_point(|it| it.first < time.saturating_sub(span.window));
-        let mut right = left;
-        let mut count = 0;
-        let until = time.saturating_add(span.window);
-        while let Some(entry) = self.entries.get(right)
-            && entry.last <= until
-        {
-            count += u64::from(entry.count);
-            right += 1;
-            while let Some(first) = self.entries.get(left)
-                && first.first < entry.last.saturating_sub(span.window)
-            {
-                count -= u64::from(first.count);
-                left += 1;
+    /// Calls `visit` with the end of every window that contains `time` and ends until `until`, how many events it holds
+    /// and what they add up to: for an event that came late. The latest first, because that is near to the window that
+    /// is known. `session` is when the run began that `time` belongs to.
+    pub(crate) fn windows_around(
+        &self,
+        (time, until): (i64, i64),
+        span: Span,
+        session: i64,
+        mut visit: impl FnMut(i64, u64, &P::Window),
+    ) {
+        let mut window = self.window.clone();
+        let mut count = self.inside;
+        // Entries from `left` up to `right` are in the window.
+        let (mut left, mut right) = (self.behind.len(), self.len());
+        let mut visited = None;
+        while let Some(entry) = right.checked_sub(1).and_then(|it| self.get(it)) {
+            let end = entry.last;
+            if end < time {
+                break;
             }
-            if entry.last >= time {
-                visit(entry.last, count);
+            if end <= until && visited != Some(end) {
+                let begin = span.begin(end, session);
+                while let Some(before) = left.checked_sub(1).and_then(|it| self.get(it))
+                    && before.first >= begin
+                {
+                    left -= 1;
+                    count += u64::from(before.count);
+                    before.payload.enter(&mut window);
+                }
+                visit(end, count, &window);
+                visited = Some(end);
+            }
+            right -= 1;
+            if right >= left {
+                count -= u64::from(entry.count);
+                entry.payload.leave(&mut window);
+            } else {
+                left = right;
             }
         }
     }
@@ -211,102 +357,77 @@ impl EventLog {
     /// attack that goes on costs one step per event.
     pub(crate) fn tell(&mut self, begin: i64, end: i64, ids_max: usize) -> Told {
         let mut told = Told { count: 0, first: i64::MAX, last: i64::MIN, ids: Vec::new() };
-        let until = self.entries.partition_point(|it| it.first <= end);
-        for entry in self.entries.iter_mut().take(until).rev() {
-            if self.fresh == 0 || entry.last < begin {
-                break;
-            }
+        let behind = self.behind.len();
+        let mut index = if self.fresh == 0 { 0 } else { self.count_until(end) };
+        while self.fresh > 0 && index > 0 {
+            index -= 1;
+            let entry = match index.checked_sub(behind) {
+                Some(index) => self.within.get_mut(index),
+                None => self.behind.get_mut(index),
+            };
+            let Some(entry) = entry.filter(|it| it.last >= begin) else { break };
             if entry.fresh == 0 {
                 continue;
             }
-            told.count += entry.fresh;
+            let untold = u64::from(entry.fresh);
+            told.count += untold;
             told.first = told.first.min(entry.first);
             told.last = told.last.max(entry.last);
             if told.ids.len() < ids_max {
-                told.ids.push(entry.id);
+                told.ids.push(entry.id());
             }
-            self.fresh -= entry.fresh;
+            self.fresh -= untold.min(self.fresh);
             entry.fresh = 0;
         }
         told.ids.reverse();
         told
     }
+
+    /// Takes in the entries of another log as far as they are not older than `border`. Each counts as old as its first
+    /// event.
+    pub(crate) fn absorb(&mut self, other: &mut Self, border: i64, span: Span, mut payload: impl FnMut(P) -> P) {
+        let Self { behind, within, .. } = std::mem::take(other);
+        for entry in behind.into_iter().chain(within).filter(|it| it.first >= border) {
+            let stamp = Stamp { time: entry.first, id: entry.id(), times: entry.count, fresh: entry.fresh };
+            self.add(stamp, payload(entry.payload), span);
+        }
+    }
+
+    /// Calls `change` with the payload of every entry.
+    pub(crate) fn for_each_payload(&mut self, mut change: impl FnMut(&mut P)) {
+        self.behind.iter_mut().chain(&mut self.within).for_each(|it| change(&mut it.payload));
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use panoptes_model::FrameId;
-    use proptest::prelude::*;
+/// What a checkpoint keeps; the rest follows from it.
+#[derive(Serialize, Deserialize)]
+struct StoredLog<P> {
+    entries: Vec<Entry<P>>,
+    behind: u32,
+}
 
-    use super::*;
-
-    const SPAN: Span = Span { window: 100, reach: 300 };
-
-    fn id(index: u32) -> EventId {
-        EventId { frame: FrameId(1), index }
+impl<P: Payload + Serialize> Serialize for EventLog<P> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StoredLog { entries: self.entries().cloned().collect(), behind: self.behind.len() as u32 }.serialize(serializer)
     }
+}
 
-    fn log_of(times: &[i64], span: Span) -> (EventLog, i64) {
-        let mut log = EventLog::default();
-        let mut newest = i64::MIN;
-        for (index, time) in times.iter().enumerate() {
-            newest = newest.max(*time);
-            log.add(*time, id(index as u32), 1, 1, span);
-            log.settle(newest, span);
+impl<'de, P: Payload + Deserialize<'de>> Deserialize<'de> for EventLog<P> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StoredLog::<P> { entries, behind } = StoredLog::deserialize(deserializer)?;
+        let mut log = Self::default();
+        for (index, entry) in entries.into_iter().enumerate() {
+            log.total += u64::from(entry.count);
+            log.fresh += u64::from(entry.fresh);
+            log.payload_bytes += entry.payload.bytes();
+            if index < behind as usize {
+                log.behind.push_back(entry);
+            } else {
+                log.inside += u64::from(entry.count);
+                entry.payload.enter(&mut log.window);
+                log.within.push_back(entry);
+            }
         }
-        (log, newest)
-    }
-
-    #[test]
-    fn the_window_slides_and_untold_events_are_told_once() {
-        let (mut log, newest) = log_of(&[0, 10, 50, 100, 101], SPAN);
-        assert_eq!(log.inside(), 4, "the window holds both of its borders");
-        let told = log.tell(newest - SPAN.window, newest, 20);
-        assert_eq!((told.count, told.first, told.last), (4, 10, 101));
-        assert_eq!(told.ids, [id(1), id(2), id(3), id(4)]);
-        assert_eq!(log.tell(newest - SPAN.window, newest, 20).count, 0);
-        log.add(102, id(9), 1, 1, SPAN);
-        log.settle(102, SPAN);
-        assert_eq!(log.tell(2, 102, 20).ids, [id(9)]);
-    }
-
-    #[test]
-    fn a_late_event_completes_a_window_that_has_passed() {
-        let (log, newest) = log_of(&[0, 20, 250, 10], SPAN);
-        assert_eq!((log.inside(), newest), (1, 250));
-        let mut windows = Vec::new();
-        log.windows_around(10, SPAN, |end, count| windows.push((end, count)));
-        assert_eq!(windows, [(10, 2), (20, 3)]);
-    }
-
-    #[test]
-    fn a_crowded_log_is_bounded_and_never_claims_too_much() {
-        let span = Span { window: 1_000_000, reach: 2_000_000 };
-        let times: Vec<i64> = (0..50_000).map(|it| it * 37).collect();
-        let (log, newest) = log_of(&times, span);
-        let truth = times.iter().filter(|it| **it >= newest - span.window).count() as u64;
-        assert!(log.len() <= EXACT_MAX + QUANTA as usize + 2, "{}", log.len());
-        assert!(log.inside() <= truth && log.inside() >= truth - truth / 200, "{} of {truth}", log.inside());
-    }
-
-    proptest! {
-        #[test]
-        fn counts_in_any_order_are_those_of_the_sorted_events(mut times in prop::collection::vec(0_i64..400, 1..60)) {
-            // Everything lies within reach, so nothing may be lost whatever the order is.
-            let span = Span { window: 100, reach: 1_000 };
-            let (log, newest) = log_of(&times, span);
-            let truth = times.iter().filter(|it| **it >= newest - span.window).count() as u64;
-            prop_assert_eq!(log.inside(), truth);
-            let around = *times.last().unwrap();
-            let mut most = 0;
-            log.windows_around(around, span, |_, count| most = most.max(count));
-            times.sort_unstable();
-            let best = times
-                .iter()
-                .filter(|end| (around..=around + span.window).contains(*end))
-                .map(|end| times.iter().filter(|it| (end - span.window..=*end).contains(*it)).count() as u64)
-                .max();
-            prop_assert_eq!(Some(most), best);
-        }
+        Ok(log)
     }
 }

@@ -1,57 +1,66 @@
-//! Correlations: sliding windows in event time, one set of them per group.
+//! Correlations: windows in event time, one set of them per group.
 //!
 //! What counts as one group is a rule's group-by values. A group has a *track* of time: a window that moves forward
 //! with its newest event. Events that come up to [`WindowOptions::lateness_seconds`] late still find their place in
 //! it. Events that are later than that (an archive is read while the present goes on) get a track of their own in the
 //! same group instead of being dropped, so nobody can blind a rule with one event from the future; they are counted.
 //!
-//! Memory is bounded by groups per rule, weight per rule, entries per window, values per window and tracks per group,
-//! each a constant below or in the file of its kind, each with its order of forgetting and a counter.
+//! # Where to look first
+//! * `track.rs`: what an event does to a window, for every type of correlation.
+//! * `log.rs` (when), `values.rs` (how many different), `payload.rs` and `measure.rs` (how much): what windows are made of.
+//! * `groups.rs`: memory, and what is forgotten first. `group.rs`: how a small group is put away.
 //!
-//! The groups of a rule are split into [`SHARDS`] by a hash of their key, and whatever is forgotten is forgotten
-//! within a shard: results do not depend on how many threads work on them.
+//! # Invariants
+//! * Nothing walks its window: an event in order costs the same however many are inside.
+//! * Memory is bounded by [`WindowOptions::memory_bytes_max`] for all rules together, and by the constants of each file
+//!   within a group; each says what is forgotten, and all that is forgotten is counted.
+//! * What decides is the same after a restart: sizes go by content, never by what happens to be reserved; nothing is
+//!   iterated in the order of hashes.
 
-mod distinct;
+mod cover;
+mod group;
 mod groups;
 mod key;
 mod log;
+mod measure;
+mod payload;
+mod small;
+mod span;
 mod track;
+mod values;
 
 use std::sync::Arc;
 
-use panoptes_model::{Event, Finding, Timestamp, Value, content_hash};
+use panoptes_model::{Event, Finding, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::distinct::VALUES_MAX;
-use self::groups::{GroupId, Groups};
+use self::group::Group;
+pub use self::group::TRACKS_MAX;
+use self::groups::{GroupId, Groups, StoredGroups};
 pub(crate) use self::key::values as key_values;
-use self::log::Span;
+use self::measure::Number;
+pub(crate) use self::measure::Measure;
+pub(crate) use self::span::Mode;
+use self::span::Span;
 pub(crate) use self::track::Pending;
-use self::track::{Arrival, Outcome, Track};
+use self::track::{Arrival, Counted, Outcome, Track};
+pub(crate) use self::values::VALUES_MAX;
+use self::values::{Room, kept};
 use crate::finding::{self, Frame};
-use crate::rules::{Body, Correlation, CorrelationKind, KeyFields, RuleSet};
+use crate::rules::{Body, Correlation, CorrelationKind, KeyField, RuleSet};
 use crate::sigma;
 
-/// Into how many parts the groups of a rule are split. Part of the meaning of a checkpoint.
-const SHARDS: usize = 16;
-/// How many groups one rule keeps. When one more comes, the one in its shard that was touched longest ago is
-/// forgotten and counted.
-pub const GROUPS_MAX: usize = 8_192;
-/// How many entries (48 bytes each) all groups of one rule hold together; beyond, groups are forgotten in the same
-/// order.
-pub const ENTRIES_MAX: usize = 262_144;
-/// How many runs of time one group keeps. When one more is needed, the one that was touched longest ago is forgotten
-/// and counted.
-pub const TRACKS_MAX: usize = 4;
 /// The field in which `normalize` says how many times what the record tells happened.
 pub(crate) const REPEAT: &str = "panoptes.repeat";
 /// How many events one record may stand for; more count as this many.
 const REPEAT_MAX: u32 = 1_000;
-/// How many values a finding of `value_count` shows.
-const VALUES_SHOWN_MAX: usize = 10;
 /// How long after its reach a group that nobody touches is kept, by the clock. It would not count any more: this only
 /// gives memory back.
 const IDLE_NANOS: i64 = 3_600 * Timestamp::NANOS_PER_SECOND;
+/// How many different values a group may hold at least, however small the threshold is.
+const VALUES_MIN: usize = 16_384;
+/// The least that [`WindowOptions::memory_bytes_max`] means.
+const MEMORY_BYTES_MIN: usize = 1 << 20;
 
 /// What an operator may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +68,19 @@ pub struct WindowOptions {
     /// How late an event may be, against the newest of its group, to be counted in the same window. Also how far
     /// clocks may differ from one another: times further ahead of the clock than five minutes are cut to that.
     pub lateness_seconds: u32,
+    /// How much memory the groups of all rules may take together. Beyond, groups are forgotten and counted, those of the
+    /// rule that takes up the most first, and of these the ones that are furthest from their threshold and were not
+    /// touched for longest. A group of one event takes about 90 bytes. Less than 1 MiB means 1 MiB.
+    pub memory_bytes_max: usize,
 }
 
 impl Default for WindowOptions {
     fn default() -> Self {
-        Self { lateness_seconds: 300 }
+        Self { lateness_seconds: 300, memory_bytes_max: 64 << 20 }
     }
 }
 
-/// What was not counted as it should have been, since the start. All zero in a quiet life.
+/// What was not counted as it should have been, since the start (all zero in a quiet life), and how full memory is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowCounters {
     /// Events that came too late for their group's window and got one of their own.
@@ -80,55 +93,51 @@ pub struct WindowCounters {
     pub values_forgotten: u64,
     /// Matches that lack a group-by field or the field that is counted.
     pub without_field: u64,
+    /// Matches whose value is no number (or none that is finite and below 2⁶³) although the rule wants one.
+    pub not_numbers: u64,
+    /// How many groups there are now, and how many bytes they are reckoned to take.
+    pub groups: u64,
+    pub memory_bytes: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Group {
-    /// The clock when it was last touched.
-    touched: Timestamp,
-    /// The one that was touched longest ago first.
-    tracks: Vec<Track>,
-    /// Whether it is among those to be flushed.
-    #[serde(skip)]
-    is_listed: bool,
-}
-
-impl Group {
-    fn weight(&self) -> usize {
-        self.tracks.iter().map(Track::weight).sum()
-    }
-
-    /// The track that an event at `time` belongs to: the latest that it is not too late for.
-    fn track_of(&self, time: i64, span: Span) -> Option<usize> {
-        let fits = |track: &Track| time >= track.newest.saturating_sub(span.reach);
-        let candidates = self.tracks.iter().enumerate().filter(|(_, track)| fits(track));
-        candidates.max_by_key(|(_, track)| track.newest).map(|(index, _)| index)
-    }
-}
-
-#[derive(Debug)]
-struct Shard {
-    groups: Groups<Group>,
-    weight: usize,
-}
-
-/// The state of one correlation.
-#[derive(Debug)]
+/// One correlation.
+#[derive(Clone, Copy, Debug)]
 struct Table {
+    /// Index of the rule.
+    rule: u32,
     span: Span,
-    shards: Vec<Shard>,
+    room: Room,
 }
 
 impl Table {
-    fn new(correlation: &Correlation, options: WindowOptions) -> Self {
+    fn new(rule: u32, correlation: &Correlation, options: WindowOptions) -> Self {
         let lateness = i64::from(options.lateness_seconds).saturating_mul(Timestamp::NANOS_PER_SECOND);
         let window = correlation.timespan_nanos;
-        let shards = (0..SHARDS).map(|_| Shard { groups: Groups::new(), weight: 0 }).collect();
-        Self { span: Span { window, reach: window.saturating_add(lateness) }, shards }
+        let span = Span { window, reach: window.saturating_add(lateness), mode: correlation.window };
+        let values = usize::try_from(correlation.most()).unwrap_or(usize::MAX).saturating_mul(2);
+        // One group may fill half of all memory, and values of an ordinary length then fit as often as a rule may ask.
+        let bytes = options.memory_bytes_max.max(MEMORY_BYTES_MIN) / 2;
+        Self { rule, span, room: Room { values: values.clamp(VALUES_MIN, VALUES_MAX), bytes } }
+    }
+}
+
+/// Time that has passed by the clocks of the frames: it never goes back, and a clock that jumps ahead ages nothing by
+/// more than [`IDLE_NANOS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Clock {
+    now: Option<Timestamp>,
+    passed: i64,
+}
+
+impl Clock {
+    fn set(&mut self, now: Timestamp) {
+        let step = self.now.map_or(0, |before| now.nanos_since(before));
+        self.passed = self.passed.saturating_add(step.clamp(0, IDLE_NANOS));
+        self.now = Some(now);
     }
 
-    fn shard_of(key: &[u8]) -> usize {
-        (content_hash(&[key]) % SHARDS as u128) as usize
+    fn seconds(self) -> u32 {
+        u32::try_from(self.passed / Timestamp::NANOS_PER_SECOND).unwrap_or(u32::MAX)
     }
 }
 
@@ -137,8 +146,7 @@ impl Table {
 struct StoredTable {
     rule: String,
     fingerprint: u128,
-    /// Key and group, the one that was touched longest ago first.
-    groups: Vec<(Vec<u8>, Group)>,
+    groups: StoredGroups,
 }
 
 /// What a checkpoint keeps of all windows.
@@ -146,6 +154,7 @@ struct StoredTable {
 pub(crate) struct WindowState {
     tables: Vec<StoredTable>,
     counters: WindowCounters,
+    clock: Clock,
 }
 
 /// Why a correlation hears of an event.
@@ -165,10 +174,14 @@ struct Due {
 
 #[derive(Debug)]
 pub(crate) struct Windows {
-    /// By index of the rule; `None` for single-event rules.
-    tables: Vec<Option<Table>>,
+    /// By index of the rule: index of its table; `None` for single-event rules.
+    places: Vec<Option<u16>>,
+    tables: Vec<Table>,
+    groups: Groups,
+    memory_bytes_max: usize,
+    clock: Clock,
     /// Groups that have something to tell at the end of the frame, in the order in which they got it.
-    listed: Vec<(u32, usize, GroupId)>,
+    listed: Vec<GroupId>,
     counters: WindowCounters,
     key: Vec<u8>,
     value: String,
@@ -176,12 +189,21 @@ pub(crate) struct Windows {
 
 impl Windows {
     pub(crate) fn new(rules: &RuleSet, options: WindowOptions) -> Self {
-        let tables = rules.rules.iter().map(|rule| match &rule.body {
-            Body::Correlation(correlation) => Some(Table::new(correlation, options)),
+        let mut tables = Vec::new();
+        let places = rules.rules.iter().zip(0..).map(|(rule, index)| match &rule.body {
+            Body::Correlation(correlation) => {
+                tables.push(Table::new(index, correlation, options));
+                Some((tables.len() - 1) as u16)
+            }
             Body::Event(_) => None,
         });
+        let places = places.collect();
         Self {
-            tables: tables.collect(),
+            places,
+            groups: Groups::new(tables.iter().map(|it| it.span.reach)),
+            tables,
+            memory_bytes_max: options.memory_bytes_max.max(MEMORY_BYTES_MIN),
+            clock: Clock::default(),
             listed: Vec::new(),
             counters: WindowCounters::default(),
             key: Vec::new(),
@@ -190,7 +212,7 @@ impl Windows {
     }
 
     pub(crate) fn counters(&self) -> WindowCounters {
-        self.counters
+        WindowCounters { groups: self.groups.len() as u64, memory_bytes: self.groups.bytes() as u64, ..self.counters }
     }
 
     /// Hears that `event` matches the single-event rule `rule`.
@@ -212,14 +234,13 @@ impl Windows {
         while let Some(at) = (0..due.len()).min_by_key(|it| due.get(*it).map(|due| (due.correlation, due.member))) {
             let next = due.swap_remove(at);
             let is_repeated = before == Some(next.correlation);
-            before = Some(next.correlation);
             let Some((key, outcome)) = self.arrive(out, rules, frame, event, &next, is_repeated) else { continue };
+            before = Some(next.correlation);
             if !outcome.holds {
                 continue;
             }
             let feeds = rules.rule(next.correlation).map_or(&[] as &[u32], |rule| &rule.feeds);
             if !feeds.is_empty() {
-                let key: Arc<[u8]> = key.into();
                 due.extend(feeds.iter().map(|fed| Due {
                     correlation: *fed,
                     member: next.correlation,
@@ -229,8 +250,8 @@ impl Windows {
         }
     }
 
-    /// One event (or one correlation that holds) arrives at one correlation. Returns the group's key if it was
-    /// counted.
+    /// One event (or one correlation that holds) arrives at one correlation. Returns the group's key (if anybody hears of
+    /// it) and what came of it, if it was counted.
     fn arrive(
         &mut self,
         out: &mut Vec<Finding>,
@@ -239,48 +260,51 @@ impl Windows {
         event: Event<'_>,
         due: &Due,
         is_repeated: bool,
-    ) -> Option<(Vec<u8>, Outcome)> {
-        let Body::Correlation(correlation) = &rules.rule(due.correlation)?.body else { return None };
-        let counts = matches!(correlation.kind, CorrelationKind::EventCount | CorrelationKind::ValueCount);
+    ) -> Option<(Arc<[u8]>, Outcome)> {
+        let rule = rules.rule(due.correlation)?;
+        let Body::Correlation(correlation) = &rule.body else { return None };
         // An event that matches two rules of a count is still one event, and a correlation that goes on holding does
         // not happen again and again.
-        if counts && (is_repeated || matches!(due.trigger, Trigger::Group { is_new: false, .. })) {
+        if !correlation.kind.is_temporal() && (is_repeated || matches!(due.trigger, Trigger::Group { is_new: false, .. })) {
             return None;
         }
         let (position, member) = correlation.members.iter().enumerate().find(|(_, it)| it.rule == due.member)?;
-        let mut key = std::mem::take(&mut self.key);
+        let (mut key, mut value) = (std::mem::take(&mut self.key), std::mem::take(&mut self.value));
         key.clear();
-        self.value.clear();
-        let is_complete = write_key(&mut key, event, &member.key, &due.trigger)
-            && write_value(&mut self.value, event, &member.values, &due.trigger);
+        value.clear();
+        let is_complete = write_fields(event, &member.key, &due.trigger, |text| key::push(&mut key, text))
+            && write_fields(event, &member.values, &due.trigger, |text| {
+                if !value.is_empty() {
+                    value.push('\u{1f}');
+                }
+                value.push_str(text);
+            });
+        let mut arrived = None;
         if !is_complete {
             self.counters.without_field += 1;
-            self.key = key;
-            return None;
+        } else if let Some(counted) = counted_of(correlation, &value) {
+            let (times, fresh) = match due.trigger {
+                Trigger::Event => (times_of(event), u64::from(!is_repeated)),
+                Trigger::Group { told, .. } => (1, told),
+            };
+            let arrival = Arrival {
+                stamp: group::stamp(event.time().0, event.id(), times, fresh),
+                index: event.id().index,
+                member: position,
+                counted: match &counted {
+                    Kept::Event => Counted::Event,
+                    Kept::Text(text) => Counted::Text(text.as_bytes()),
+                    Kept::Number(number) => Counted::Number(*number),
+                },
+            };
+            let outcome = self.add(out, rules, frame, due.correlation, correlation, &key, arrival);
+            let heard = outcome.as_ref().is_some_and(|it| it.holds && !rule.feeds.is_empty());
+            arrived = outcome.map(|it| (if heard { Arc::from(key.as_slice()) } else { Arc::default() }, it));
+        } else {
+            self.counters.not_numbers += 1;
         }
-        let fresh = match due.trigger {
-            Trigger::Event => u64::from(!is_repeated),
-            Trigger::Group { told, .. } => told,
-        };
-        let times = match due.trigger {
-            Trigger::Event => times_of(event),
-            Trigger::Group { .. } => 1,
-        };
-        let value = std::mem::take(&mut self.value);
-        let arrival = Arrival {
-            time: event.time().0,
-            id: event.id(),
-            index: event.id().index,
-            member: position,
-            times,
-            fresh,
-            value: (correlation.kind == CorrelationKind::ValueCount).then_some(value.as_str()),
-        };
-        let outcome = self.add(out, rules, frame, due.correlation, correlation, &key, arrival);
-        self.value = value;
-        let kept = outcome.map(|it| (key.clone(), it));
-        self.key = key;
-        kept
+        (self.key, self.value) = (key, value);
+        arrived
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one arrival, used once")]
@@ -294,116 +318,109 @@ impl Windows {
         key: &[u8],
         arrival: Arrival<'_>,
     ) -> Option<Outcome> {
-        let table = self.tables.get_mut(rule as usize)?.as_mut()?;
-        let span = table.span;
-        let shard_index = Table::shard_of(key);
-        let shard = table.shards.get_mut(shard_index)?;
-        let id = match shard.groups.touch(key) {
-            Some(id) => id,
-            None => {
-                if shard.groups.len() >= GROUPS_MAX / SHARDS {
-                    forget_oldest(out, rules, frame, rule, shard, &mut self.counters);
-                }
-                let group = Group { touched: frame.now, tracks: Vec::new(), is_listed: false };
-                shard.groups.insert(key, group)
-            }
-        };
-        let (_, group) = shard.groups.get_mut(id)?;
-        let weight_before = group.weight();
-        group.touched = frame.now;
-        let track = match group.track_of(arrival.time, span) {
-            Some(index) => group.tracks.remove(index),
-            None => {
-                if !group.tracks.is_empty() {
-                    self.counters.late += 1;
-                }
-                if group.tracks.len() >= TRACKS_MAX {
-                    self.counters.tracks_forgotten += 1;
-                    let mut forgotten = group.tracks.remove(0);
-                    tell(out, rules, frame, rule, key, &mut forgotten, None);
-                }
-                Track::new(correlation, arrival.time)
-            }
-        };
-        // Behind all others: it is the one that was touched last.
-        group.tracks.push(track);
-        let track = group.tracks.last_mut()?;
-        let mut outcome = track.add(correlation, span, arrival);
+        let place = (*self.places.get(rule as usize)?)?;
+        let Table { span, room, .. } = *self.tables.get(usize::from(place))?;
+        let within = track::Frame { correlation, span, room };
+        self.clock.set(frame.now);
+        let id = self.groups.find_or_add(u32::from(place), key);
+        let mut group = self.groups.take(id)?.whole(within);
+        let added = group.add(within, arrival);
+        let mut outcome = added.outcome;
+        self.counters.late += u64::from(added.is_late);
         self.counters.values_forgotten += outcome.values_forgotten;
-        if let Some(complete) = outcome.complete.take() {
-            tell(out, rules, frame, rule, key, track, Some(complete));
+        if let Some(mut forgotten) = added.forgotten {
+            self.counters.tracks_forgotten += 1;
+            if let Some(pending) = forgotten.pending.take() {
+                tell(out, rules, frame, rule, key, &forgotten, &pending);
+            }
         }
-        if track.pending.is_some() && !group.is_listed {
-            group.is_listed = true;
-            self.listed.push((rule, shard_index, id));
+        if let Some(complete) = outcome.complete.take()
+            && let Some(track) = group.current()
+        {
+            tell(out, rules, frame, rule, key, track, &complete);
         }
-        shard.weight = (shard.weight + group.weight()).saturating_sub(weight_before);
-        while shard.weight > ENTRIES_MAX / SHARDS && shard.groups.len() > 1 {
-            forget_oldest(out, rules, frame, rule, shard, &mut self.counters);
+        if group.has_pending() && self.groups.list(id) {
+            self.listed.push(id);
+        }
+        let level = group.current().map_or(0, |it| it.level(within));
+        self.groups.put(id, group.put_away(), level, self.clock.seconds());
+        while self.groups.bytes() > self.memory_bytes_max {
+            let Some(removed) = self.groups.forget(id, arrival.stamp.time) else { break };
+            self.counters.groups_forgotten += 1;
+            if let group::Body::Whole(mut group) = removed.body
+                && let Some(table) = self.tables.get(removed.rule as usize)
+            {
+                tell_all(out, rules, frame, table.rule, removed.key.as_slice(), &mut group);
+            }
         }
         Some(outcome)
     }
 
     /// Tells what the frame has left to tell, and gives back the memory of groups that nobody touches any more.
     pub(crate) fn end_frame(&mut self, out: &mut Vec<Finding>, rules: &RuleSet, frame: &Frame<'_>) {
-        for (rule, shard, id) in std::mem::take(&mut self.listed) {
-            let table = self.tables.get_mut(rule as usize).and_then(Option::as_mut);
-            let Some(shard) = table.and_then(|it| it.shards.get_mut(shard)) else { continue };
+        self.clock.set(frame.now);
+        for id in std::mem::take(&mut self.listed) {
             // A group that was forgotten since has told what it had.
-            let Some((key, group)) = shard.groups.get_mut(id) else { continue };
-            group.is_listed = false;
-            for track in &mut group.tracks {
-                tell(out, rules, frame, rule, key, track, None);
+            let Some((place, key)) = self.groups.unlist(id) else { continue };
+            let Some(table) = self.tables.get(place as usize) else { continue };
+            let Some(mut body) = self.groups.take(id) else { continue };
+            if let group::Body::Whole(mut group) = body {
+                tell_all(out, rules, frame, table.rule, key.as_slice(), &mut group);
+                body = group.put_away();
             }
+            self.groups.put_back(id, body);
         }
-        for table in self.tables.iter_mut().flatten() {
-            let border = frame.now.saturating_add_nanos(-table.span.reach.saturating_add(IDLE_NANOS));
-            for shard in &mut table.shards {
-                while shard.groups.oldest().is_some_and(|group| group.touched < border) {
-                    if let Some((_, group)) = shard.groups.remove_oldest() {
-                        shard.weight = shard.weight.saturating_sub(group.weight());
-                    }
-                }
-            }
-        }
+        let seconds = self.clock.seconds();
+        self.groups.remove_idle(|reach| {
+            let kept = reach.saturating_add(IDLE_NANOS) / Timestamp::NANOS_PER_SECOND;
+            seconds.saturating_sub(u32::try_from(kept).unwrap_or(u32::MAX))
+        });
+        self.groups.compact();
     }
 
     pub(crate) fn state(&self, rules: &RuleSet) -> WindowState {
-        let stored = self.tables.iter().zip(&rules.rules).filter_map(|(table, rule)| {
-            let (table, Body::Correlation(correlation)) = (table.as_ref()?, &rule.body) else { return None };
-            let groups = table.shards.iter().flat_map(|shard| shard.groups.iter());
-            let groups: Vec<_> = groups.map(|(key, group)| (key.to_vec(), group.clone())).collect();
-            let rule = rule.meta.summary.id.clone();
-            (!groups.is_empty()).then_some(StoredTable { rule, fingerprint: correlation.fingerprint, groups })
+        let stored = self.tables.iter().zip(0..).filter_map(|(table, place)| {
+            let rule = rules.rule(table.rule)?;
+            let Body::Correlation(correlation) = &rule.body else { return None };
+            let (id, fingerprint) = (rule.meta.summary.id.clone(), correlation.fingerprint);
+            Some(StoredTable { rule: id, fingerprint, groups: self.groups.stored(place)? })
         });
-        WindowState { tables: stored.collect(), counters: self.counters }
+        WindowState { tables: stored.collect(), counters: self.counters, clock: self.clock }
     }
 
     /// Continues from `state`. What belongs to rules that have changed since is dropped.
     pub(crate) fn restore(rules: &RuleSet, options: WindowOptions, state: WindowState) -> Self {
         let mut windows = Self::new(rules, options);
-        windows.counters = state.counters;
+        (windows.counters, windows.clock) = (state.counters, state.clock);
         for stored in state.tables {
-            let found = rules.rules.iter().zip(&mut windows.tables).find_map(|(rule, table)| match &rule.body {
-                Body::Correlation(it)
-                    if it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule =>
-                {
-                    table.as_mut()
-                }
-                _ => None,
+            let found = windows.tables.iter().position(|table| {
+                rules.rule(table.rule).is_some_and(|rule| match &rule.body {
+                    Body::Correlation(it) => it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule,
+                    Body::Event(_) => false,
+                })
             });
-            let Some(table) = found else { continue };
-            for (key, group) in stored.groups {
-                if let Some(shard) = table.shards.get_mut(Table::shard_of(&key))
-                    && shard.groups.touch(&key).is_none()
-                {
-                    shard.weight += group.weight();
-                    shard.groups.insert(&key, group);
-                }
+            if let Some(place) = found {
+                windows.groups.restore(place as u32, stored.groups);
             }
         }
         windows
     }
+}
+
+/// What is counted of an event, owned if it had to be shortened.
+enum Kept<'v> {
+    Event,
+    Text(std::borrow::Cow<'v, str>),
+    Number(Number),
+}
+
+/// What `correlation` counts of an event whose counted fields say `value`. `None`: it wants a number, and this is none.
+fn counted_of<'v>(correlation: &Correlation, value: &'v str) -> Option<Kept<'v>> {
+    Some(match correlation.kind {
+        CorrelationKind::ValueCount => Kept::Text(kept(value)),
+        kind if kind.is_numeric() => Kept::Number(Number::parse(value)?),
+        _ => Kept::Event,
+    })
 }
 
 /// How often an event counts: a record may say that it stands for several (`message repeated 5 times`).
@@ -414,77 +431,40 @@ fn times_of(event: Event<'_>) -> u32 {
     }
 }
 
-/// Appends the group-by values to `key`; `false` if one is missing.
-fn write_key(key: &mut Vec<u8>, event: Event<'_>, fields: &KeyFields, trigger: &Trigger) -> bool {
-    match (fields, trigger) {
-        (KeyFields::Event(names), _) => names.iter().all(|name| {
-            let text = sigma::field_text(event, name).filter(|it| !it.is_empty());
-            text.is_some_and(|it| {
-                key::push(key, &it);
-                true
-            })
-        }),
-        (KeyFields::Group(positions), Trigger::Group { key: inner, .. }) => positions.iter().all(|position| {
-            key::values(inner).nth(*position).is_some_and(|it| {
-                key::push(key, it);
-                true
-            })
-        }),
-        (KeyFields::Group(_), Trigger::Event) => false,
+/// Calls `write` with the text of each field; `false` if one is missing.
+fn write_fields(event: Event<'_>, fields: &[KeyField], trigger: &Trigger, mut write: impl FnMut(&str)) -> bool {
+    fields.iter().all(|field| {
+        let text = match (field, trigger) {
+            (KeyField::Event(name), _) => sigma::field_text(event, name),
+            (KeyField::Group(position), Trigger::Group { key, .. }) => key::values(key).nth(*position).map(Into::into),
+            (KeyField::Group(_), Trigger::Event) => None,
+        };
+        text.filter(|it| !it.is_empty()).is_some_and(|it| {
+            write(&it);
+            true
+        })
+    })
+}
+
+/// Tells what all tracks of a group still have to tell.
+fn tell_all(out: &mut Vec<Finding>, rules: &RuleSet, frame: &Frame<'_>, rule: u32, key: &[u8], group: &mut Group) {
+    for (pending, track) in group.take_pending() {
+        tell(out, rules, frame, rule, key, track, &pending);
     }
 }
 
-/// Appends what is counted to `value`; `false` if it is missing.
-fn write_value(value: &mut String, event: Event<'_>, fields: &KeyFields, trigger: &Trigger) -> bool {
-    let mut add = |text: &str| {
-        if !value.is_empty() {
-            value.push('\u{1f}');
-        }
-        value.push_str(text);
-        true
-    };
-    match (fields, trigger) {
-        (KeyFields::Event(names), _) => names
-            .iter()
-            .all(|name| sigma::field_text(event, name).filter(|it| !it.is_empty()).is_some_and(|it| add(&it))),
-        (KeyFields::Group(positions), Trigger::Group { key, .. }) => {
-            positions.iter().all(|position| key::values(key).nth(*position).is_some_and(&mut add))
-        }
-        (KeyFields::Group(_), Trigger::Event) => false,
-    }
-}
-
-fn forget_oldest(
-    out: &mut Vec<Finding>,
-    rules: &RuleSet,
-    frame: &Frame<'_>,
-    rule: u32,
-    shard: &mut Shard,
-    counters: &mut WindowCounters,
-) {
-    let Some((key, mut group)) = shard.groups.remove_oldest() else { return };
-    shard.weight = shard.weight.saturating_sub(group.weight());
-    counters.groups_forgotten += 1;
-    for track in &mut group.tracks {
-        tell(out, rules, frame, rule, &key, track, None);
-    }
-}
-
-/// Makes the finding of `complete`, or of what the track still has to tell.
+/// Makes the finding of `pending`.
 fn tell(
     out: &mut Vec<Finding>,
     rules: &RuleSet,
     frame: &Frame<'_>,
     rule: u32,
     key: &[u8],
-    track: &mut Track,
-    complete: Option<Box<Pending>>,
+    track: &Track,
+    pending: &Pending,
 ) {
-    let Some(pending) = complete.or_else(|| track.pending.take()) else { return };
-    if !rules.rule(rule).is_some_and(|it| it.meta.reports) {
-        return;
+    if rules.rule(rule).is_some_and(|it| it.meta.reports) {
+        let values: Vec<&str> = track.newest_values().collect();
+        out.extend(finding::of_group(rules, rule, key, &values, pending, frame));
     }
-    let values = track.distinct.iter().flat_map(|it| it.newest_values()).take(VALUES_SHOWN_MAX);
-    let values: Vec<&str> = values.collect();
-    out.extend(finding::of_group(rules, rule, key, &values, &pending, frame));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::{Bench, Line, NOW, batch_of, rules_of, shown};
-use panoptes_detect::{Checkpoint, Detector, DetectorOptions, ENTRIES_MAX, GROUPS_MAX, RuleSet, TRACKS_MAX};
+use panoptes_detect::{Checkpoint, Detector, DetectorOptions, RuleSet, TRACKS_MAX};
 use panoptes_model::{EventBatch, Finding, FindingOrigin, FrameId, Timestamp};
 use proptest::prelude::*;
 
@@ -133,7 +133,7 @@ fn one_event_from_the_future_blinds_nothing() {
 }
 
 #[test]
-fn tracks_and_groups_are_bounded_and_what_is_forgotten_is_counted() {
+fn runs_of_time_are_bounded_and_what_is_forgotten_is_counted() {
     let mut bench = Bench::new(&guessing(2));
     let a = failure("203.0.113.1");
     for track in 0..TRACKS_MAX as i64 + 2 {
@@ -141,32 +141,6 @@ fn tracks_and_groups_are_bounded_and_what_is_forgotten_is_counted() {
     }
     let counters = bench.detector.counters().windows;
     assert_eq!((counters.late, counters.tracks_forgotten), (TRACKS_MAX as u64 + 1, 2));
-
-    let lines: Vec<String> =
-        (0..GROUPS_MAX * 2).map(|it| failure(&format!("10.{}.{}.{}", it >> 16, it >> 8 & 255, it & 255))).collect();
-    let lines: Vec<Line<'_>> = lines.iter().map(|it| (0, it.as_str())).collect();
-    for lines in lines.chunks(4_000) {
-        assert!(bench.fold(lines).is_empty());
-    }
-    let forgotten = bench.detector.counters().windows.groups_forgotten;
-    assert!(forgotten >= GROUPS_MAX as u64, "{forgotten}");
-    // The newest is still there.
-    assert_eq!(bench.fold(&lines[lines.len() - 1..]).len(), 1);
-}
-
-#[test]
-fn entries_of_all_groups_together_are_bounded() {
-    // A window so long that nothing leaves it; up to 256 events per group each have an entry of their own.
-    let mut bench = Bench::new(&guessing(1_000_000).replace("timespan: 100s", "timespan: 10d"));
-    let groups = ENTRIES_MAX as i64 / 200;
-    let lines: Vec<String> = (0..groups).map(|it| failure(&format!("10.0.{}.{}", it >> 8, it & 255))).collect();
-    for second in 0..250 {
-        let at: Vec<Line<'_>> = lines.iter().map(|it| (second, it.as_str())).collect();
-        assert!(bench.fold(&at).is_empty());
-        let forgotten = bench.detector.counters().windows.groups_forgotten;
-        assert!(second > 150 || forgotten == 0, "{forgotten} after {second} s");
-    }
-    assert!(bench.detector.counters().windows.groups_forgotten > 0);
 }
 
 #[test]
@@ -176,14 +150,20 @@ fn groups_that_nobody_touches_give_their_memory_back() {
     let line = failure("203.0.113.1");
     let batch = batch_of(&rules, 1, "test", &[(0, &line)]);
     let empty = batch_of(&rules, 2, "test", &[]);
-    let mut fold_at = |batch: &EventBatch, seconds: i64| {
+    let mut groups_after = |batch: &EventBatch, seconds: i64| {
         let now = Timestamp::from_seconds(NOW.as_seconds() + seconds);
         detector.fold(&mut Vec::new(), batch, &rules.prepare(batch), now, FindingOrigin::Live);
-        postcard::to_stdvec(&detector.checkpoint()).unwrap().len()
+        detector.counters().windows.groups
     };
-    let with_group = fold_at(&batch, 0);
-    assert_eq!(fold_at(&empty, 3_600), with_group);
-    assert!(fold_at(&empty, 3_600 + 500) < with_group);
+    assert_eq!(groups_after(&batch, 0), 1);
+    assert_eq!(groups_after(&empty, 3_600), 1);
+    assert_eq!(groups_after(&empty, 3_600 + 500), 0);
+    // A clock that jumps ages nothing by more than an hour, and one that goes back nothing at all.
+    assert_eq!(groups_after(&batch, 4_000), 1);
+    assert_eq!(groups_after(&empty, 86_400 * 365), 1);
+    assert_eq!(groups_after(&empty, 0), 1);
+    assert_eq!(groups_after(&empty, 500), 0);
+    assert_eq!(detector.counters().windows.groups_forgotten, 0);
 }
 
 #[test]

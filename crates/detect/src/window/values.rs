@@ -1,0 +1,484 @@
+//! How many different values were seen in a window, kept up to date value by value: counting never walks the window.
+//!
+//! A value has a place, found by its hash, and stands in one of two orders of time: among the values inside of the newest
+//! window or among those behind it. The order inside goes by a time that may be older than the value's last one: a value
+//! that is seen again and again only moves once it would leave the window, so a repeated value costs one look-up.
+
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
+
+use super::cover::Cover;
+use super::log::{EXACT_MAX, EventLog};
+use super::payload::ValuePlace;
+use super::small::SmallBytes;
+use super::span::Span;
+
+/// How many different values a condition may ask for. Larger thresholds are refused when the rule is compiled.
+pub(crate) const VALUES_MAX: usize = 131_072;
+/// How many bytes of a value are kept and compared; the rest only through a hash.
+const VALUE_BYTES_MAX: usize = 128;
+/// How many values a finding of `value_count` shows.
+const SHOWN_MAX: usize = 10;
+/// How many times of one value are kept; beyond, the oldest is forgotten.
+const TIMES_MAX: usize = EXACT_MAX;
+/// Memory of a value beside its slot: its places in the order of time and in the table.
+const ORDER_BYTES: usize = 40;
+
+/// A value and when it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Slot {
+    text: SmallBytes,
+    last: i64,
+    /// Where it stands in the order of time: `last`, or earlier if it is inside of the window.
+    listed: i64,
+    /// Earlier times, oldest first, as far as a window that holds neither of their neighbours may hold them.
+    earlier: Box<[i64]>,
+}
+
+impl Slot {
+    /// Whether it was seen in `from..=until`.
+    fn is_in(&self, from: i64, until: i64) -> bool {
+        if (from..=until).contains(&self.last) {
+            return true;
+        }
+        let at = self.earlier.partition_point(|it| *it < from);
+        self.earlier.get(at).is_some_and(|it| *it <= until)
+    }
+
+    /// The times next to `time`, which is none of its own.
+    fn neighbours(&self, time: i64) -> (Option<i64>, Option<i64>) {
+        let at = self.earlier.partition_point(|it| *it < time);
+        let before = if self.last < time { Some(self.last) } else { at.checked_sub(1).and_then(|it| self.earlier.get(it)).copied() };
+        let after = self.earlier.get(at).copied().or((self.last > time).then_some(self.last));
+        (before, after)
+    }
+
+    /// Remembers `time` and takes out what no longer matters.
+    fn see(&mut self, time: i64, border: i64, span: Span) {
+        if time == self.last || self.earlier.binary_search(&time).is_ok() {
+            return;
+        }
+        // In order nearly always, and mostly too soon after the last two times for that in the middle to matter.
+        let left = match &*self.earlier {
+            [] => (self.last < border).then_some(i64::MIN),
+            [first, .., last] | [first @ last] if *first >= border => Some(*last),
+            _ => None,
+        };
+        if time > self.last && left.is_some_and(|it| self.earlier.is_empty() || span.is_needless(it, self.last, time)) {
+            self.last = time;
+            return;
+        }
+        let mut times = std::mem::take(&mut self.earlier).into_vec();
+        times.push(self.last);
+        let is_full = times.len() >= TIMES_MAX;
+        if !(is_full && times.first().is_some_and(|it| time < *it)) {
+            let at = times.partition_point(|it| *it < time);
+            times.insert(at, time);
+            // Only its neighbours, or itself, can have become needless.
+            for middle in [at + 1, at, at.wrapping_sub(1)] {
+                if let (Some(left), Some(it), Some(right)) = (
+                    middle.checked_sub(1).and_then(|it| times.get(it)),
+                    times.get(middle),
+                    times.get(middle.wrapping_add(1)),
+                ) && span.is_needless(*left, *it, *right)
+                {
+                    times.remove(middle);
+                }
+            }
+        }
+        self.last = times.pop().unwrap_or(time);
+        let old = times.partition_point(|it| *it < border).max(times.len().saturating_sub(TIMES_MAX));
+        times.drain(..old);
+        self.earlier = times.into_boxed_slice();
+    }
+
+    fn heap(&self) -> usize {
+        self.text.bytes() + size_of_val(&*self.earlier)
+    }
+}
+
+/// How much a group may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) values: usize,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Values {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_text: HashTable<u32>,
+    /// Seeded at random per process, so that a sender cannot choose values that collide. Nothing is iterated in hash
+    /// order.
+    hasher: foldhash::quality::RandomState,
+    /// By [`Slot::listed`]: what lies in the window that ends at the newest event, and what lies before it.
+    inside: BTreeSet<(i64, u32)>,
+    before: BTreeSet<(i64, u32)>,
+    /// When the newest window begins.
+    begin: i64,
+    /// The values seen last, newest first.
+    recent: Vec<u32>,
+    /// Once the group is crowded.
+    cover: Option<Box<Cover>>,
+    /// Memory beside the slots.
+    heap: usize,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_text: HashTable::new(),
+            hasher: foldhash::quality::RandomState::default(),
+            inside: BTreeSet::new(),
+            before: BTreeSet::new(),
+            begin: i64::MIN,
+            recent: Vec::new(),
+            cover: None,
+            heap: 0,
+        }
+    }
+}
+
+/// `value` as it is kept: whole if it is short, else its beginning and a hash of all of it.
+pub(crate) fn kept(value: &str) -> std::borrow::Cow<'_, str> {
+    if value.len() <= VALUE_BYTES_MAX {
+        return value.into();
+    }
+    let beginning = value.get(..value.floor_char_boundary(VALUE_BYTES_MAX)).unwrap_or_default();
+    format!("{beginning}…{:032x}", panoptes_model::content_hash(&[value.as_bytes()])).into()
+}
+
+impl Values {
+    /// How many values it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Memory that it holds; the same after a restart.
+    pub(crate) fn bytes(&self) -> usize {
+        let slots = if self.slots.is_empty() { 0 } else { self.slots.len().next_power_of_two().max(4) };
+        let cover = self.cover.as_ref().map_or(0, |it| it.bytes());
+        slots * size_of::<Slot>() + self.len() * ORDER_BYTES + self.heap + cover
+    }
+
+    /// How many different values lie in the window that ends at the newest event.
+    pub(crate) fn inside(&self) -> u64 {
+        self.inside.len() as u64
+    }
+
+    /// The values of the newest window that were seen last, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &str> {
+        let slots = self.recent.iter().filter_map(|it| self.slots.get(*it as usize));
+        let inside = slots.filter(|it| it.last >= self.begin);
+        inside.map(|it| std::str::from_utf8(it.text.as_slice()).unwrap_or_default())
+    }
+
+    /// The value at `place`, as it is kept.
+    pub(crate) fn text(&self, place: ValuePlace) -> Option<&SmallBytes> {
+        Some(&self.slots.get(place.0 as usize)?.text)
+    }
+
+    fn find(&self, text: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(text);
+        let is_it = |it: &u32| self.slots.get(*it as usize).is_some_and(|slot| slot.text.as_slice() == text);
+        self.by_text.find(hash, is_it).copied()
+    }
+
+    /// Adds `value` (as [`kept`]) at `time`. [`settle`](Self::settle) comes next.
+    pub(crate) fn add(&mut self, value: &[u8], time: i64, border: i64, span: Span) -> ValuePlace {
+        let place = match self.find(value) {
+            Some(place) => {
+                self.see_again(place, time, border, span);
+                place
+            }
+            None => self.insert(value, time, span),
+        };
+        if self.recent.first() != Some(&place) {
+            self.recent.retain(|it| *it != place);
+            self.recent.truncate(SHOWN_MAX - 1);
+            self.recent.insert(0, place);
+        }
+        ValuePlace(place)
+    }
+
+    fn insert(&mut self, value: &[u8], time: i64, span: Span) -> u32 {
+        let slot = Slot { text: value.into(), last: time, listed: time, earlier: Box::default() };
+        self.heap += slot.heap();
+        let place = match self.free.pop() {
+            Some(place) => {
+                if let Some(it) = self.slots.get_mut(place as usize) {
+                    *it = slot;
+                }
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.enlist(place, time);
+        self.index(place);
+        if let Some(cover) = &mut self.cover {
+            cover.change(time, (None, None), span, 1);
+        }
+        place
+    }
+
+    /// Puts the value at `place` into the table.
+    fn index(&mut self, place: u32) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |it: &u32| hasher.hash_one(slots.get(*it as usize).map_or(&[] as &[u8], |slot| slot.text.as_slice()));
+        self.by_text.insert_unique(hash(&place), place, hash);
+    }
+
+    /// Puts the value at `place` into the order of time.
+    fn enlist(&mut self, place: u32, listed: i64) {
+        if let Some(slot) = self.slots.get_mut(place as usize) {
+            slot.listed = listed;
+        }
+        let order = if listed >= self.begin { &mut self.inside } else { &mut self.before };
+        order.insert((listed, place));
+    }
+
+    fn see_again(&mut self, place: u32, time: i64, border: i64, span: Span) {
+        let Some(slot) = self.slots.get_mut(place as usize) else { return };
+        if time == slot.last {
+            return;
+        }
+        if let Some(cover) = &mut self.cover
+            && slot.earlier.binary_search(&time).is_err()
+        {
+            cover.change(time, slot.neighbours(time), span, 1);
+        }
+        self.heap -= slot.heap();
+        slot.see(time, border, span);
+        self.heap += slot.heap();
+        let (last, listed) = (slot.last, slot.listed);
+        if listed < self.begin && last > listed {
+            self.before.remove(&(listed, place));
+            self.enlist(place, last);
+        }
+    }
+
+    /// Lets the newest window begin at `begin` and forgets what was not seen since `border`. Returns how many values had
+    /// to be forgotten although they were, for lack of room.
+    pub(crate) fn settle(&mut self, begin: i64, border: i64, span: Span, room: Room) -> u64 {
+        self.begin = begin;
+        while let Some((listed, place)) = self.inside.first().copied().filter(|(listed, _)| *listed < begin) {
+            self.inside.remove(&(listed, place));
+            let last = self.slots.get(place as usize).map_or(listed, |it| it.last);
+            self.enlist(place, last);
+        }
+        // After a late event a session may begin earlier.
+        while let Some((listed, place)) = self.before.last().copied().filter(|(listed, _)| *listed >= begin) {
+            self.before.remove(&(listed, place));
+            self.enlist(place, listed);
+        }
+        while let Some((_, place)) = self.before.first().copied().filter(|(listed, _)| *listed < border) {
+            self.before.pop_first();
+            self.forget(place);
+        }
+        if let Some(cover) = &mut self.cover {
+            cover.forget_until(border.saturating_add(span.window));
+        }
+        let mut forgotten = 0;
+        while self.len() > room.values || (self.bytes() > room.bytes && self.len() > 1) {
+            let Some((listed, place)) = self.before.pop_first().or_else(|| self.inside.pop_first()) else { break };
+            let Some(slot) = self.slots.get(place as usize) else { continue };
+            if slot.last > listed {
+                let last = slot.last;
+                self.enlist(place, last);
+                continue;
+            }
+            if let Some(cover) = &mut self.cover {
+                let mut before = None;
+                for time in slot.earlier.iter().chain([&slot.last]) {
+                    cover.change(*time, (before, None), span, -1);
+                    before = Some(*time);
+                }
+            }
+            self.forget(place);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    /// Gives up the place of a value that stands in no order any more.
+    fn forget(&mut self, place: u32) {
+        let Some(slot) = self.slots.get_mut(place as usize) else { return };
+        let hash = self.hasher.hash_one(slot.text.as_slice());
+        self.heap -= slot.heap();
+        *slot = Slot::default();
+        if let Ok(entry) = self.by_text.find_entry(hash, |it| *it == place) {
+            entry.remove();
+        }
+        self.recent.retain(|it| *it != place);
+        self.free.push(place);
+    }
+
+    /// Gives back memory once most places are empty. Returns the new place of each old one.
+    pub(crate) fn compact(&mut self) -> Option<Vec<u32>> {
+        if self.slots.len() < EXACT_MAX || self.len() >= self.slots.len() / 4 {
+            return None;
+        }
+        let mut is_free = vec![false; self.slots.len()];
+        for place in std::mem::take(&mut self.free) {
+            if let Some(it) = is_free.get_mut(place as usize) {
+                *it = true;
+            }
+        }
+        let mut moved = vec![ValuePlace::SEVERAL.0; self.slots.len()];
+        let mut slots = Vec::new();
+        for ((slot, is_free), place) in std::mem::take(&mut self.slots).into_iter().zip(is_free).zip(&mut moved) {
+            if !is_free {
+                *place = slots.len() as u32;
+                slots.push(slot);
+            }
+        }
+        let new_place = |old: u32| moved.get(old as usize).copied().unwrap_or(ValuePlace::SEVERAL.0);
+        self.inside = std::mem::take(&mut self.inside).into_iter().map(|(time, it)| (time, new_place(it))).collect();
+        self.before = std::mem::take(&mut self.before).into_iter().map(|(time, it)| (time, new_place(it))).collect();
+        self.recent.iter_mut().for_each(|it| *it = new_place(*it));
+        self.slots = slots;
+        self.by_text = HashTable::new();
+        (0..self.slots.len() as u32).for_each(|it| self.index(it));
+        Some(moved)
+    }
+
+    /// Takes in the values of another run of time as far as they are not older than `border`. Returns the new place of
+    /// each old one. [`settle`](Self::settle) comes next.
+    pub(crate) fn absorb(&mut self, other: &Self, border: i64, span: Span) -> Vec<u32> {
+        let mut moved = vec![ValuePlace::SEVERAL.0; other.slots.len()];
+        for (_, old) in other.before.iter().chain(&other.inside) {
+            let Some(slot) = other.slots.get(*old as usize) else { continue };
+            for time in slot.earlier.iter().chain([&slot.last]).filter(|it| **it >= border) {
+                let place = self.add(slot.text.as_slice(), *time, border, span);
+                if let Some(it) = moved.get_mut(*old as usize) {
+                    *it = place.0;
+                }
+            }
+        }
+        moved
+    }
+
+    /// Whether late events are judged at instants, because there is too much for looking at every event.
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.cover.is_some()
+    }
+
+    /// Begins to keep the counts of the past at instants.
+    pub(crate) fn coarsen(&mut self, border: i64, span: Span) {
+        let mut cover = Cover::new(span, border.saturating_add(span.window));
+        let slots = self.inside.iter().chain(&self.before).filter_map(|(_, place)| self.slots.get(*place as usize));
+        for slot in slots {
+            let mut before = None;
+            for time in slot.earlier.iter().chain([&slot.last]).filter(|it| **it >= border) {
+                cover.change(*time, (before, None), span, 1);
+                before = Some(*time);
+            }
+        }
+        self.cover = Some(Box::new(cover));
+    }
+
+    /// Looks at every event again.
+    pub(crate) fn refine(&mut self) {
+        self.cover = None;
+    }
+
+    /// Calls `visit` with the end of every window that contains `time` and ends until `until`, and how many different
+    /// values it holds: for an event that came late. The latest first. In a crowded group, the ends are instants.
+    pub(crate) fn windows_around(
+        &self,
+        log: &EventLog<ValuePlace>,
+        (time, until, newest): (i64, i64, i64),
+        (span, session, border): (Span, i64, i64),
+        mut visit: impl FnMut(i64, u64),
+    ) {
+        if let Some(cover) = &self.cover {
+            let is_in_newest = time >= self.begin && newest <= until;
+            if is_in_newest {
+                visit(newest, self.inside());
+            }
+            // In sessions windows begin anywhere; instants cannot tell. What is further back than the lateness is
+            // incomplete.
+            if !matches!(span.mode, super::span::Mode::Session { .. }) {
+                let from = time.max(border.saturating_add(span.window));
+                cover.visit(from, until.min(newest), |end, count| {
+                    if !(is_in_newest && end == newest) {
+                        visit(end, count);
+                    }
+                });
+            }
+            return;
+        }
+        let mut count = self.inside.len();
+        let mut known = (self.begin, newest);
+        let mut touched: Vec<u32> = Vec::new();
+        let mut leaving = log.entries().rev().peekable();
+        let mut entering = log.entries().rev().skip_while(|it| it.first >= self.begin).peekable();
+        let mut visited = None;
+        for end in log.entries().rev().map(|it| it.last).skip_while(|it| *it > until).take_while(|it| *it >= time) {
+            if visited.replace(end) == Some(end) {
+                continue;
+            }
+            let begin = span.begin(end, session);
+            touched.clear();
+            touched.extend(std::iter::from_fn(|| leaving.next_if(|it| it.last > end)).map(|it| it.payload.0));
+            touched.extend(std::iter::from_fn(|| entering.next_if(|it| it.first >= begin)).map(|it| it.payload.0));
+            touched.sort_unstable();
+            touched.dedup();
+            for slot in touched.iter().filter_map(|it| self.slots.get(*it as usize)) {
+                count += usize::from(slot.is_in(begin.max(border), end));
+                count = count.saturating_sub(usize::from(slot.is_in(known.0.max(border), known.1)));
+            }
+            known = (begin, end);
+            visit(end, count as u64);
+        }
+    }
+}
+
+impl PartialEq for Values {
+    /// By what a checkpoint keeps.
+    fn eq(&self, other: &Self) -> bool {
+        StoredValues::from(self) == StoredValues::from(other)
+    }
+}
+
+/// What a checkpoint keeps; the rest follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredValues {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    begin: i64,
+    recent: Vec<u32>,
+    cover: Option<Box<Cover>>,
+}
+
+impl From<&Values> for StoredValues {
+    fn from(values: &Values) -> Self {
+        let Values { slots, free, begin, recent, cover, .. } = values;
+        Self { slots: slots.clone(), free: free.clone(), begin: *begin, recent: recent.clone(), cover: cover.clone() }
+    }
+}
+
+impl From<StoredValues> for Values {
+    fn from(stored: StoredValues) -> Self {
+        let StoredValues { slots, free, begin, recent, cover } = stored;
+        let mut is_free = vec![false; slots.len()];
+        // A damaged checkpoint may name places that are none.
+        let free: Vec<u32> = free.into_iter().filter(|it| is_free.get_mut(*it as usize).is_some_and(|it| !std::mem::replace(it, true))).collect();
+        let mut values = Self { heap: slots.iter().map(Slot::heap).sum(), slots, free, begin, recent, cover, ..Self::default() };
+        for (place, _) in is_free.iter().enumerate().filter(|(_, is_free)| !**is_free) {
+            let listed = values.slots.get(place).map_or(0, |it| it.listed);
+            values.enlist(place as u32, listed);
+            values.index(place as u32);
+        }
+        values
+    }
+}
