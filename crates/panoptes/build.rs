@@ -1,4 +1,5 @@
-//! Lists the shipped rules, so that they are part of the binary: `panoptes run` works from any folder.
+//! Lists the shipped rules and their tests, so that they are part of the binary: `panoptes run` works from any folder,
+//! and `panoptes rules test` shows that its rules do.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,15 +10,18 @@ fn main() -> std::io::Result<()> {
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     files.sort();
-    let mut code = String::from("pub(crate) const SHIPPED: &[(&str, &str)] = &[\n");
-    for file in files {
-        println!("cargo::rerun-if-changed={}", file.display());
-        let name = file.strip_prefix(&root).unwrap_or(&file).display();
+    let mut code = String::new();
+    for (constant, suffix) in [("SHIPPED", ".yml"), ("SHIPPED_TESTS", ".test.toml")] {
         // Writing to a string cannot fail.
-        writeln!(code, "    ({:?}, include_str!({:?})),", format!("shipped:{name}"), file)
-            .map_err(std::io::Error::other)?;
+        writeln!(code, "pub(crate) const {constant}: &[(&str, &str)] = &[").map_err(std::io::Error::other)?;
+        for file in files.iter().filter(|it| it.to_string_lossy().ends_with(suffix)) {
+            println!("cargo::rerun-if-changed={}", file.display());
+            let name = file.strip_prefix(&root).unwrap_or(file).display();
+            writeln!(code, "    ({:?}, include_str!({:?})),", format!("shipped:{name}"), file)
+                .map_err(std::io::Error::other)?;
+        }
+        code.push_str("];\n");
     }
-    code.push_str("];\n");
     let out = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
     std::fs::write(out.join("shipped_rules.rs"), code)
 }
@@ -27,7 +31,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|it| it == "yml") {
+        } else {
             files.push(path);
         }
     }

@@ -36,7 +36,7 @@ impl RuleSet {
     /// Evaluates every single-event rule against every event of `batch`. Keeps nothing: any core may do it.
     pub fn prepare(&self, batch: &EventBatch) -> Hits {
         let mut matches = Vec::new();
-        self.plans.evaluate(batch, |event, rule| matches.push((event, rule)));
+        self.engine.evaluate(batch, |event, rule| matches.push((event, rule)));
         let mut patterns = Vec::new();
         if self.wants_patterns {
             let hashed = batch.events().zip(0..).filter_map(|(event, index)| Some((index, anomaly::hash_of(event)?)));

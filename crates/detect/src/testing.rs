@@ -1,4 +1,4 @@
-//! Runs the test file beside a rule file: raw log lines that must fire, and raw log lines that must not.
+//! Runs the test file beside a rule file: records that must fire, and records that must not.
 //!
 //! `ssh/password_guessing.yml` has `ssh/password_guessing.test.toml` beside it:
 //!
@@ -18,7 +18,16 @@
 //! [[silent]]
 //! why = "somebody mistyped twice"
 //! log = '''…'''
+//!
+//! [[silent]]
+//! why = "an administrator asks who he is"
+//! events = '''
+//! { "EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "EventData": { "Image": "C:\\whoami.exe" } }
+//! '''
 //! ```
+//!
+//! `log` is records as they come in, one per line. `events` is JSON as tools print it: one object or many, in arrays or
+//! not, pretty printed or not; each object is one record. Either may be left out, and may be repeated.
 //!
 //! Every rule of the file that reports must have at least one case that fires and one that is silent.
 
@@ -26,13 +35,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use panoptes_model::{EventBatch, Finding, FindingOrigin, Timestamp};
+use panoptes_model::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, EventBatch, Finding, FindingOrigin, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{Detector, DetectorOptions, RuleMeta, RuleSet};
 
-/// How many lines one case may come to after repetition; more is an error of the test.
-const LINES_MAX: usize = 100_000;
+/// How many records one case may come to after repetition; more is an error of the test.
+const RECORDS_MAX: usize = BATCH_RECORDS_MAX;
+/// How much text one case may come to after repetition; more is an error of the test.
+const BYTES_MAX: usize = BATCH_BYTES_MAX;
 
 /// A parsed test file.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,7 +62,8 @@ pub struct RuleTest {
 struct Case {
     why: String,
     rule: Option<String>,
-    log: String,
+    log: Option<String>,
+    events: Option<String>,
     #[serde(default = "once")]
     repeat: u32,
     #[serde(default)]
@@ -83,15 +96,23 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How one case ended, or what is missing from the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseResult {
+    /// `fires` or `silent`.
+    pub kind: &'static str,
+    pub why: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
 impl RuleTest {
     /// Reads a test file.
     pub fn parse(path: &str, text: &str) -> Result<Self, TestError> {
         let error = |reason: String| TestError { path: path.to_owned(), reason };
-        let test: Self = toml::from_str(text).map_err(|source| error(source.to_string()))?;
-        for case in test.fires.iter().chain(&test.silent) {
-            if case.log.lines().count().saturating_mul(case.repeat as usize) > LINES_MAX {
-                return Err(error(format!("\"{}\" has more than {LINES_MAX} lines", case.why)));
-            }
+        let mut test: Self = toml::from_str(text).map_err(|source| error(source.to_string()))?;
+        for case in test.fires.iter_mut().chain(&mut test.silent) {
+            case.take_in_events().map_err(|reason| error(format!("\"{}\" {reason}", case.why)))?;
         }
         test.clock().map_err(error)?;
         Ok(test)
@@ -118,33 +139,63 @@ impl RuleTest {
         &self,
         rules: &Arc<RuleSet>,
         rule_path: &str,
-        mut normalize: impl FnMut(&[String], Timestamp) -> EventBatch,
+        normalize: impl FnMut(&[String], Timestamp) -> EventBatch,
     ) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        self.run_each(rules, rule_path, normalize, |result| {
+            failures.extend(result.failure.map(|reason| Failure { why: result.why, reason }));
+        });
+        failures
+    }
+
+    /// The same, telling how each case ended as soon as it has, and then of each rule that lacks a case.
+    pub fn run_each(
+        &self,
+        rules: &Arc<RuleSet>,
+        rule_path: &str,
+        mut normalize: impl FnMut(&[String], Timestamp) -> EventBatch,
+        mut ended: impl FnMut(CaseResult),
+    ) {
         let own: Vec<&RuleMeta> = rules.rules().filter(|it| it.path == rule_path && it.reports).collect();
         let now = self.clock().unwrap_or_default();
-        let mut failures = Vec::new();
-        for (cases, must_fire) in [(&self.fires, true), (&self.silent, false)] {
+        for (cases, kind) in [(&self.fires, "fires"), (&self.silent, "silent")] {
             for case in cases {
-                let batch = normalize(&case.lines(), now);
+                let batch = normalize(&case.records(), now);
                 let findings = findings_of(rules, &batch, now);
-                if let Err(reason) = case.judge(&own, &findings, must_fire) {
-                    failures.push(Failure { why: case.why.clone(), reason });
-                }
+                let failure = case.judge(&own, &findings, kind == "fires").err();
+                ended(CaseResult { kind, why: case.why.clone(), failure });
             }
             for rule in &own {
                 if !cases.iter().any(|case| case.means(rule, own.len())) {
-                    let kind = if must_fire { "fires" } else { "silent" };
-                    let reason = format!("no [[{kind}]] case is about it");
-                    failures.push(Failure { why: rule.summary.title.clone(), reason });
+                    let failure = Some(format!("no [[{kind}]] case is about it"));
+                    ended(CaseResult { kind, why: rule.summary.title.clone(), failure });
                 }
             }
         }
         if own.is_empty() {
-            let reason = "no rule of the file reports, so nothing was tested".to_owned();
-            failures.push(Failure { why: rule_path.to_owned(), reason });
+            let failure = Some("no rule of the file reports, so nothing was tested".to_owned());
+            ended(CaseResult { kind: "fires", why: rule_path.to_owned(), failure });
         }
-        failures
     }
+}
+
+/// Each JSON object in `text`, which may hold several and arrays of them, on a line of its own.
+fn one_line_each(text: &str) -> Result<String, String> {
+    let mut lines = String::new();
+    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        let values = match value.map_err(|error| format!("are not JSON: {error}"))? {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        for value in values {
+            if !value.is_object() {
+                return Err(format!("hold no object but {value}"));
+            }
+            lines.push_str(&value.to_string());
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
 }
 
 fn findings_of(rules: &Arc<RuleSet>, batch: &EventBatch, now: Timestamp) -> Vec<Finding> {
@@ -155,12 +206,36 @@ fn findings_of(rules: &Arc<RuleSet>, batch: &EventBatch, now: Timestamp) -> Vec<
 }
 
 impl Case {
-    fn lines(&self) -> Vec<String> {
-        let repetitions = (1..=self.repeat).flat_map(|number| {
-            let once = self.log.replace("{ii}", &format!("{number:02}")).replace("{i}", &number.to_string());
-            once.lines().map(str::to_owned).collect::<Vec<_>>()
-        });
-        repetitions.filter(|line| !line.trim().is_empty()).collect()
+    /// Checks what the case gives, and makes one line of each object in `events`.
+    fn take_in_events(&mut self) -> Result<(), String> {
+        if self.log.is_none() && self.events.is_none() {
+            return Err("has neither `log` nor `events`".to_owned());
+        }
+        if let Some(text) = &self.events {
+            self.events = Some(one_line_each(text).map_err(|reason| format!("has `events` that {reason}"))?);
+        }
+        let (records, bytes) = self.lines().fold((0, 0), |(records, bytes), line| (records + 1, bytes + line.len()));
+        let times = self.repeat as usize;
+        let is_long = usize::saturating_mul(records.max(1), times) > RECORDS_MAX;
+        // Half, because what takes the place of {i} is up to five digits long.
+        if is_long || usize::saturating_mul(bytes, times) > BYTES_MAX / 2 {
+            let mebibytes = BYTES_MAX >> 21;
+            return Err(format!("has more than {RECORDS_MAX} records or {mebibytes} MiB; `repeat` less often"));
+        }
+        Ok(())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        let texts = [&self.log, &self.events].into_iter().flatten();
+        texts.flat_map(|it| it.lines()).filter(|line| !line.trim().is_empty())
+    }
+
+    fn records(&self) -> Vec<String> {
+        let numbered = |number: u32| {
+            let (short, long) = (number.to_string(), format!("{number:02}"));
+            self.lines().map(move |line| line.replace("{ii}", &long).replace("{i}", &short))
+        };
+        (1..=self.repeat).flat_map(numbered).collect()
     }
 
     /// A case that names no rule is about the only one, or, if it must be silent, about all of them.

@@ -125,6 +125,17 @@ impl Fold {
         self.through
     }
 
+    /// The rules in force.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        self.now.detector.rules()
+    }
+
+    /// Goes on with other rules, from the next frame on. State of rules that are in both is kept.
+    pub fn replace_rules(&mut self, rules: &Arc<RuleSet>) {
+        self.now.detector.replace_rules(Arc::clone(rules));
+        self.imported.detector.replace_rules(Arc::clone(rules));
+    }
+
     /// Lets one frame change the state. A frame at or below [`through`](Self::through) was folded before and has no
     /// effects.
     pub fn fold(&mut self, frame: &PreparedFrame) -> Effects {

@@ -19,6 +19,8 @@ pub struct PreparedFrame {
     pub id: FrameId,
     pub now: Timestamp,
     pub events: Arc<EventBatch>,
+    /// The rules that were asked, and what they said.
+    pub rules: Arc<RuleSet>,
     pub hits: Hits,
     /// How far each origin has been read once this frame is durable.
     pub positions: Vec<(Origin, u64)>,
@@ -30,11 +32,24 @@ impl Preparer {
     /// # Errors
     /// [`SchemaFull`] if the rules name more fields than there are ids.
     pub fn new(normalizer: Normalizer, rules: Arc<RuleSet>) -> Result<Self, SchemaFull> {
-        let mut schema = Schema::ecs();
-        for name in rules.fields() {
-            schema.intern(name, FieldType::Text)?;
-        }
-        Ok(Self { schema: Arc::new(schema), normalizer: Arc::new(normalizer), rules })
+        let schema = Arc::new(with_fields_of(Schema::ecs(), &rules)?);
+        Ok(Self { schema, normalizer: Arc::new(normalizer), rules })
+    }
+
+    /// The same for other rules. Names that have an id keep it; names of rules that are gone do too, so whoever
+    /// changes rules often enough, with other fields each time, has to start anew one day.
+    ///
+    /// # Errors
+    /// [`SchemaFull`] if all rules since the start have named more fields than there are ids.
+    pub fn with_rules(&self, rules: Arc<RuleSet>) -> Result<Self, SchemaFull> {
+        let schema = Arc::new(with_fields_of(Schema::clone(&self.schema), &rules)?);
+        Ok(Self { schema, normalizer: Arc::clone(&self.normalizer), rules })
+    }
+
+    /// What frames that are prepared with these rules carry as their epoch: the same rules have the same, also after
+    /// a restart.
+    pub fn rules_epoch(&self) -> u64 {
+        self.rules.fingerprint() as u64
     }
 
     pub fn schema(&self) -> &Arc<Schema> {
@@ -56,11 +71,18 @@ impl Preparer {
             frame.records.positions().into_iter().map(|(origin, position)| (origin.clone(), position)).collect();
         let events = self.normalizer.normalize(&self.schema, frame);
         let hits = self.rules.prepare(&events);
-        PreparedFrame { id, now, events: Arc::new(events), hits, positions }
+        PreparedFrame { id, now, events: Arc::new(events), rules: Arc::clone(&self.rules), hits, positions }
     }
 
     /// Only the events: for those that were folded already and need to be searchable again.
     pub fn normalize(&self, frame: LogFrame) -> EventBatch {
         self.normalizer.normalize(&self.schema, frame)
     }
+}
+
+fn with_fields_of(mut schema: Schema, rules: &RuleSet) -> Result<Schema, SchemaFull> {
+    for name in rules.fields() {
+        schema.intern(name, FieldType::Text)?;
+    }
+    Ok(schema)
 }

@@ -2,8 +2,14 @@
 
 use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, RawRecord, Timestamp};
 
+use crate::audit::{self, Ending};
+use crate::cut::elements;
 use crate::framing::{Framing, Next, Skip};
-use crate::limits::LINE_BYTES_MAX;
+use crate::headed::{Headed, Line};
+use crate::limits::{CARRIED_RECORDS_MAX, LINE_BYTES_MAX, ROWS_BYTES_MAX};
+
+/// Offsets from here on are into the rows until the batch is taken; those into the buffer are far below.
+const ROWS_BASE: u32 = 1 << 31;
 
 /// What [`RawRecord::position`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +26,9 @@ pub(crate) struct Cutter<F> {
     positions: Positions,
     origin: Origin,
     batch: RawBatch,
+    headed: Headed,
+    /// What the rows below a header became.
+    rows: Vec<u8>,
     /// Offset in the stream of the buffer's first byte.
     base: u64,
     /// Where in the buffer the open record begins.
@@ -35,11 +44,14 @@ pub(crate) struct Cutter<F> {
 impl<F: Framing> Cutter<F> {
     /// A stream that is read from offset `base` on.
     pub(crate) fn new(framing: F, positions: Positions, origin: Origin, base: u64) -> Self {
+        let headed = Headed::new(origin.format.as_deref());
         let mut cutter = Self {
             framing,
             positions,
             origin,
             batch: RawBatch::new(),
+            headed,
+            rows: Vec::new(),
             base,
             open: 0,
             searched: 0,
@@ -52,19 +64,24 @@ impl<F: Framing> Cutter<F> {
         cutter
     }
 
+    /// Says how the stream begins that is read from its middle on.
+    pub(crate) fn prime(&mut self, start: &[u8]) {
+        self.headed.prime(start);
+    }
+
     /// Where to append what was read: room for at least `bytes` more. What is there must stay.
     pub(crate) fn buffer(&mut self, bytes: usize) -> &mut Vec<u8> {
         self.batch.bytes.reserve(bytes);
         &mut self.batch.bytes
     }
 
-    /// Cuts what was appended. Returns `false` if the batch is full of records and must be [taken](Self::take) first.
+    /// Cuts what was appended. Returns `false` if the batch is full and must be [taken](Self::take) first.
     pub(crate) fn scan(&mut self, now: Timestamp) -> bool {
         loop {
             if !self.skip_on() {
                 return true;
             }
-            if self.batch.records.len() >= BATCH_RECORDS_MAX {
+            if self.batch.records.len() >= BATCH_RECORDS_MAX || self.rows.len() >= ROWS_BYTES_MAX {
                 return false;
             }
             let open = self.batch.bytes.get(self.open..).unwrap_or_default();
@@ -73,9 +90,14 @@ impl<F: Framing> Cutter<F> {
                     self.searched = self.batch.bytes.len();
                     return true;
                 }
-                Next::Record { start, end, next } => self.record(now, start, end, next),
+                Next::Record { start, end, next } => {
+                    if !self.record(now, start, end, next) {
+                        return false;
+                    }
+                }
                 Next::TooLong { start, rest } => {
                     let end = start + LINE_BYTES_MAX;
+                    // It has lost its end, so it carries nothing and always has its place.
                     self.record(now, start, end, end);
                     self.cut_records += 1;
                     self.skip = rest;
@@ -84,14 +106,14 @@ impl<F: Framing> Cutter<F> {
         }
     }
 
-    /// How many whole records wait to be taken.
+    /// How many whole records wait to be taken, those that are held back among them.
     pub(crate) fn records(&self) -> usize {
         self.batch.records.len()
     }
 
     /// How many bytes are held.
     pub(crate) fn bytes(&self) -> usize {
-        self.batch.bytes.len()
+        self.batch.bytes.len() + self.rows.len()
     }
 
     /// Up to where the stream was read.
@@ -104,15 +126,36 @@ impl<F: Framing> Cutter<F> {
         self.batch.bytes.len() - self.open
     }
 
-    /// The whole records so far; the open one goes on in a new buffer.
-    pub(crate) fn take(&mut self) -> RawBatch {
-        let open = self.batch.bytes.get(self.open..).unwrap_or_default().to_vec();
-        self.batch.bytes.truncate(self.open);
-        self.base += self.open as u64;
-        self.searched = self.searched.saturating_sub(self.open);
-        self.open = 0;
-        let next = RawBatch { bytes: open, origins: vec![self.origin.clone()], records: Vec::new() };
-        std::mem::replace(&mut self.batch, next)
+    /// The whole records so far; the open one goes on in a new buffer, and so do those that are held back because
+    /// what follows may belong to them ([`audit`]). There may be none left then.
+    pub(crate) fn take(&mut self, ending: Ending) -> RawBatch {
+        // Rows lie elsewhere; what is among them is no audit log.
+        let ending = if self.rows.is_empty() { ending } else { Ending::Closed };
+        let held_from = audit::held_from(&self.batch, 0, ending);
+        let held = self.batch.records.split_off(held_from.unwrap_or(usize::MAX).min(self.batch.records.len()));
+        let border = held.first().map_or(self.open, |it| it.offset as usize);
+        let rest = self.batch.bytes.get(border..).unwrap_or_default().to_vec();
+        self.batch.bytes.truncate(border);
+        self.base += border as u64;
+        self.searched = self.searched.saturating_sub(border);
+        self.open = self.open.saturating_sub(border);
+        let mut next = RawBatch { bytes: rest, origins: vec![self.origin.clone()], records: held };
+        for record in &mut next.records {
+            record.offset -= border as u32;
+        }
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        if !self.rows.is_empty() {
+            place_rows(&mut batch, std::mem::take(&mut self.rows));
+        }
+        if held_from.is_some() {
+            audit::join(&mut batch, 0);
+        }
+        batch
+    }
+
+    /// How many rows had no header or did not fit it, since the last call.
+    pub(crate) fn take_unfit(&mut self) -> u64 {
+        self.headed.take_unfit()
     }
 
     /// Makes a record of the open one as it is and skips its rest: there is no more memory for it.
@@ -123,7 +166,7 @@ impl<F: Framing> Cutter<F> {
         }
         let length = open.len();
         let (start, rest) = self.framing.abandon(open);
-        self.record(now, start, length, length);
+        self.last_record(now, start, length);
         self.cut_records += 1;
         self.skip = rest;
     }
@@ -134,7 +177,19 @@ impl<F: Framing> Cutter<F> {
         if !open.is_empty() && self.skip == Skip::Nothing {
             let length = open.len();
             let (start, _) = self.framing.abandon(open);
-            self.record(now, start, length, length);
+            self.last_record(now, start, length);
+        }
+    }
+
+    /// Makes a record of all that is there.
+    fn last_record(&mut self, now: Timestamp, start: usize, length: usize) {
+        if !self.record(now, start, length, length) {
+            // It carries more records than the batch has room for: as one record it has its place.
+            let begin = self.open;
+            self.open += length;
+            self.searched = self.open;
+            self.numbered += 1;
+            self.push(now, begin + start, length - start);
         }
     }
 
@@ -178,12 +233,10 @@ impl<F: Framing> Cutter<F> {
         done
     }
 
-    /// Adds the open record's bytes `start..end` and goes on at `next`; all relative to where it began.
-    fn record(&mut self, now: Timestamp, start: usize, end: usize, next: usize) {
+    /// Adds the open record's bytes `start..end` and goes on at `next`; all relative to where it began. Returns `false`
+    /// and does nothing if what it carries does not fit into the batch any more.
+    fn record(&mut self, now: Timestamp, start: usize, end: usize, next: usize) -> bool {
         let begin = self.open;
-        self.open = begin + next;
-        self.searched = self.open;
-        self.numbered += 1;
         let mut text = self.batch.bytes.get(begin + start..begin + end).unwrap_or_default();
         let mut offset = begin + start;
         if self.base + offset as u64 == 0
@@ -197,13 +250,44 @@ impl<F: Framing> Cutter<F> {
         {
             text = rest;
         }
-        if text.trim_ascii().is_empty() {
-            return;
+        let is_whole = text.len() < LINE_BYTES_MAX;
+        let carried = if is_whole { elements(text, CARRIED_RECORDS_MAX) } else { None };
+        if let Some(carried) = &carried
+            && self.batch.records.len() + carried.len() > BATCH_RECORDS_MAX
+        {
+            return false;
         }
-        let length = text.len().min(LINE_BYTES_MAX);
-        if text.len() > length {
+        self.open = begin + next;
+        self.searched = self.open;
+        self.numbered += 1;
+        let length = text.len();
+        if text.trim_ascii().is_empty() {
+            return true;
+        }
+        if let Some(carried) = carried {
+            for it in carried {
+                self.push(now, offset + it.start, it.len());
+            }
+            return true;
+        }
+        match self.headed.line(text) {
+            Line::Header => {}
+            Line::Row(row) => {
+                let start = ROWS_BASE as usize + self.rows.len();
+                self.rows.extend_from_slice(row);
+                let length = self.rows.len() + ROWS_BASE as usize - start;
+                self.push(now, start, length);
+            }
+            Line::AsIs => self.push(now, offset, length),
+        }
+        true
+    }
+
+    fn push(&mut self, now: Timestamp, offset: usize, length: usize) {
+        let kept = length.min(LINE_BYTES_MAX);
+        if length > kept {
             self.cut_records += 1;
-            self.cut_bytes += (text.len() - length) as u64;
+            self.cut_bytes += (length - kept) as u64;
         }
         let position = match self.positions {
             Positions::Numbers => self.numbered,
@@ -211,11 +295,25 @@ impl<F: Framing> Cutter<F> {
         };
         self.batch.records.push(RawRecord {
             offset: offset as u32,
-            length: length as u32,
+            length: kept as u32,
             origin: 0,
             received_at: now,
             position,
         });
+    }
+}
+
+/// Puts the rows' text into the batch: in place of the lines that they were, unless some line is a record still.
+fn place_rows(batch: &mut RawBatch, rows: Vec<u8>) {
+    let only_rows = batch.records.iter().all(|it| it.offset >= ROWS_BASE);
+    let base = if only_rows { 0 } else { batch.bytes.len() as u32 };
+    for record in batch.records.iter_mut().filter(|it| it.offset >= ROWS_BASE) {
+        record.offset = base + (record.offset - ROWS_BASE);
+    }
+    if only_rows {
+        batch.bytes = rows;
+    } else {
+        batch.bytes.extend_from_slice(&rows);
     }
 }
 
@@ -232,7 +330,7 @@ mod tests {
         let mut batches = Vec::new();
         cutter.buffer(bytes.len()).extend_from_slice(bytes);
         while !cutter.scan(NOW) {
-            batches.push(cutter.take());
+            batches.push(cutter.take(Ending::Closed));
         }
         batches
     }
@@ -250,10 +348,10 @@ mod tests {
         let mut batches = Vec::new();
         for chunk in chunks {
             batches.extend(feed(&mut cutter, chunk));
-            batches.push(cutter.take());
+            batches.push(cutter.take(Ending::Closed));
         }
         cutter.finish(NOW);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         records(&batches)
     }
 
@@ -284,7 +382,7 @@ mod tests {
             assert!(cutter.bytes() <= LINE_BYTES_MAX * 2, "the rest is not kept");
         }
         batches.extend(feed(&mut cutter, b"end\nnext\n"));
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         let records = records(&batches);
         let lengths: Vec<_> = records.iter().map(|(text, _)| text.len()).collect();
         assert_eq!(lengths, [LINE_BYTES_MAX, 4]);
@@ -297,7 +395,7 @@ mod tests {
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let text = [vec![b'x'; LINE_BYTES_MAX + 7], b"\nnext\n".to_vec()].concat();
         let mut batches = feed(&mut cutter, &text);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         assert_eq!(records(&batches).iter().map(|it| it.0.len()).collect::<Vec<_>>(), [LINE_BYTES_MAX, 4]);
         assert_eq!(cutter.take_cut(), (1, 7));
     }
@@ -310,7 +408,7 @@ mod tests {
         for chunk in text.chunks(100_000) {
             batches.extend(feed(&mut cutter, chunk));
         }
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         let records = records(&batches);
         assert_eq!(records.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["<", "<1>a"]);
         assert_eq!(cutter.take_cut().0, 1);
@@ -321,7 +419,7 @@ mod tests {
         let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
         let mut batches = feed(&mut cutter, &b"a\n".repeat(BATCH_RECORDS_MAX + 5));
         assert_eq!(batches.len(), 1);
-        batches.push(cutter.take());
+        batches.push(cutter.take(Ending::Closed));
         assert_eq!(batches.iter().map(|it| it.records.len()).collect::<Vec<_>>(), [BATCH_RECORDS_MAX, 5]);
         assert_eq!(records(&batches).last().unwrap().1, BATCH_RECORDS_MAX as u64 + 5);
     }
@@ -334,8 +432,49 @@ mod tests {
         cutter.cut_open(NOW);
         feed(&mut cutter, b"ne goes on");
         feed(&mut cutter, b" here\nnext\n");
-        assert_eq!(records(&[cutter.take()]), expect(&[("whole", 1), ("open li", 2), ("next", 3)]));
+        assert_eq!(records(&[cutter.take(Ending::Closed)]), expect(&[("whole", 1), ("open li", 2), ("next", 3)]));
         assert_eq!(cutter.take_cut(), (1, 15));
+    }
+
+    #[test]
+    fn rows_and_carried_records_take_their_places_in_order() {
+        let text: &[u8] = b"#fields\ta\tb\n1\t2\nx\n{\"Records\":[{\"c\":1},{\"c\":2}]}\n3\t4\n";
+        let row = |a, b| format!("{{\"a\":\"{a}\",\"b\":\"{b}\"}}");
+        let expected =
+            [(row(1, 2), 2), ("x".into(), 3), ("{\"c\":1}".into(), 4), ("{\"c\":2}".into(), 4), (row(3, 4), 5)];
+        assert_eq!(cut(Lines, Positions::Numbers, &[text]), expected);
+        let (left, right) = text.split_at(20);
+        assert_eq!(cut(Lines, Positions::Numbers, &[left, right]), expected);
+        assert_eq!(cut(Lines, Positions::Offsets, &[&text[..16]]), [(row(1, 2), 16)], "only rows: the lines are gone");
+    }
+
+    #[test]
+    fn rows_hand_a_batch_on_before_they_grow_it_much() {
+        let text = format!("#fields\t{}\tb\n{}", "n".repeat(10_000), "1\t2\n".repeat(1_000));
+        let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
+        let mut batches = feed(&mut cutter, text.as_bytes());
+        batches.push(cutter.take(Ending::Closed));
+        assert!(batches.len() > 9 && batches.iter().all(|it| it.bytes.len() < 2 * ROWS_BYTES_MAX));
+        assert_eq!(records(&batches).len(), 1_000);
+    }
+
+    #[test]
+    fn carried_records_wait_for_a_batch_that_has_room_for_all() {
+        let carrier = format!("{{\"Records\":[{}{{}}]}}\n", "{},".repeat(99));
+        let text = format!("{}{carrier}", "a\n".repeat(BATCH_RECORDS_MAX - 50));
+        let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
+        let mut batches = feed(&mut cutter, text.as_bytes());
+        batches.push(cutter.take(Ending::Closed));
+        let lengths: Vec<_> = batches.iter().map(|it| it.records.len()).collect();
+        assert_eq!(lengths, [BATCH_RECORDS_MAX - 50, 100]);
+        let mut cutter = Cutter::new(Lines, Positions::Numbers, Origin::default(), 0);
+        feed(&mut cutter, text.trim_end().as_bytes());
+        cutter.finish(NOW);
+        assert_eq!(
+            cutter.take(Ending::Closed).records.len(),
+            BATCH_RECORDS_MAX - 49,
+            "at the end of the stream it is one record"
+        );
     }
 
     proptest! {

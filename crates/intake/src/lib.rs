@@ -18,6 +18,7 @@
 //! * The clock is injected ([`Context::clock`](Context)).
 
 mod archive;
+mod audit;
 mod budget;
 mod context;
 mod counters;
@@ -25,6 +26,7 @@ mod cut;
 mod cutter;
 mod flight;
 mod framing;
+mod headed;
 pub mod inputs;
 pub mod limits;
 mod pattern;

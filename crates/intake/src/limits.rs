@@ -30,6 +30,22 @@ pub const OCTET_COUNT_MAX: u64 = 16 << 20;
 /// How many origins one batch may name before it is handed on: finding one is a linear search.
 pub const ORIGINS_MAX: usize = 256;
 
+// Linux audit events, whose lines are joined.
+
+/// How long a live stream waits for the rest of an event before it goes on without it. Lines that come later are
+/// records of their own.
+pub const AUDIT_HOLD: Duration = Duration::from_millis(250);
+/// How many events that have not ended may stand among each other. A further one ends the oldest.
+pub const AUDIT_EVENTS_OPEN_MAX: usize = 64;
+/// How many lines one event may have, and how many lines may stand between two of its lines. The next line is then a
+/// record of its own. Its bytes are limited by [`LINE_BYTES_MAX`], likewise.
+pub const AUDIT_EVENT_LINES_MAX: usize = 1_024;
+pub const AUDIT_GAP_LINES_MAX: usize = 512;
+/// How much may be held back for events that have not ended, with all that stands among their lines. Beyond, all of
+/// it goes out as it is.
+pub const AUDIT_HELD_LINES_MAX: usize = 4_096;
+pub const AUDIT_HELD_BYTES_MAX: usize = 256 << 10;
+
 // Streams (TCP, syslog over TCP, standard input).
 
 /// A batch of this size is handed on at once.
@@ -103,6 +119,17 @@ pub const CSV_COLUMNS_MAX: usize = 2_048;
 pub const CSV_HEADER_BYTES_MAX: usize = 64 << 10;
 /// How long one row may be, line feeds in quotes included. Beyond, what follows is not read: a quote is not closed.
 pub const CSV_ROW_BYTES_MAX: usize = 16 << 20;
+
+/// How many records an object on one line may carry in its list. An object with more stays one record.
+pub const CARRIED_RECORDS_MAX: usize = 16_384;
+
+// Lines below a header (Zeek, W3C). How wide a table may be, is said above.
+
+/// How much text the rows of one batch may become before it is handed on.
+pub const ROWS_BYTES_MAX: usize = 1 << 20;
+/// How far back from where reading goes on in a file the last header is looked for. One that lies further back is
+/// that at the beginning of the file, or is not seen: rows that do not fit it stay text.
+pub const HEADER_LOOKBACK_BYTES: usize = 1 << 20;
 
 // Files.
 

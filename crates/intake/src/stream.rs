@@ -7,6 +7,7 @@ use panoptes_model::RawBatch;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::audit::Ending;
 use crate::budget::Lease;
 use crate::context::Context;
 use crate::counters::SourceCounts;
@@ -54,7 +55,7 @@ impl<R: AsyncRead + Unpin, F: Framing> Stream<'_, R, F> {
             Ended::BySink(error) => {
                 // What was read but could not be handed on any more is lost here, and so it is counted here.
                 self.cutter.finish(self.context.now());
-                let records = self.cutter.records() as u64;
+                let records = self.cutter.take(Ending::Closed).records.len() as u64;
                 self.counts.received(records);
                 self.counts.settle::<()>(&Err(error.clone()), records);
                 Ended::BySink(error)
@@ -94,7 +95,11 @@ impl<R: AsyncRead + Unpin, F: Framing> Stream<'_, R, F> {
                     self.counts.settle(&result, records);
                     result?;
                 }
-                () = until(flush_at) => self.hand_on(flight).await?,
+                () = until(flush_at) => {
+                    // What is held back is looked at again.
+                    flush_at = None;
+                    self.hand_on(flight, self.live()).await?;
+                }
                 read = self.reader.read_buf(buffer) => {
                     let length = match read {
                         Ok(0) => return Ok(Ended::BySender),
@@ -131,17 +136,17 @@ impl<R: AsyncRead + Unpin, F: Framing> Stream<'_, R, F> {
     async fn cut(&mut self, flight: &mut Flight) -> Result<(), SinkError> {
         let now = self.context.now();
         while !self.cutter.scan(now) {
-            self.hand_on(flight).await?;
+            self.hand_on(flight, Ending::Live(now)).await?;
         }
         if self.cutter.bytes() - self.cutter.open_bytes() >= STREAM_BATCH_BYTES {
-            self.hand_on(flight).await?;
+            self.hand_on(flight, Ending::Live(now)).await?;
         }
         Ok(())
     }
 
     async fn finish(&mut self, flight: &mut Flight) -> Result<(), SinkError> {
         self.cutter.finish(self.context.now());
-        self.hand_on(flight).await
+        self.hand_on(flight, Ending::Closed).await
     }
 
     /// Sees to it that the next read stays within the shared memory.
@@ -149,10 +154,11 @@ impl<R: AsyncRead + Unpin, F: Framing> Stream<'_, R, F> {
         if self.grow_lease(bytes) {
             return Ok(());
         }
-        self.hand_on(flight).await?;
+        // There is no memory to hold anything back.
+        self.hand_on(flight, Ending::Closed).await?;
         if !self.grow_lease(bytes) && self.cutter.open_bytes() > READ_BYTES_MIN {
             self.cutter.cut_open(self.context.now());
-            self.hand_on(flight).await?;
+            self.hand_on(flight, Ending::Closed).await?;
         }
         // With nothing held, the next read takes the part that every connection has of its own.
         let _within = self.grow_lease(0);
@@ -164,13 +170,20 @@ impl<R: AsyncRead + Unpin, F: Framing> Stream<'_, R, F> {
         self.lease.as_mut().is_none_or(|it| it.resize(bytes))
     }
 
-    async fn hand_on(&mut self, flight: &mut Flight) -> Result<(), SinkError> {
+    fn live(&self) -> Ending {
+        Ending::Live(self.context.now())
+    }
+
+    async fn hand_on(&mut self, flight: &mut Flight, ending: Ending) -> Result<(), SinkError> {
         self.book_cut();
         if self.cutter.records() == 0 {
             return Ok(());
         }
-        let batch = self.cutter.take();
+        let batch = self.cutter.take(ending);
         self.grow_lease(0);
+        if batch.is_empty() {
+            return Ok(());
+        }
         let records = batch.records.len() as u64;
         self.counts.received(records);
         let result = self.enqueue(flight, batch).await;

@@ -74,9 +74,116 @@ impl KeyCache {
     }
 }
 
+/// Sets of the cache of translations; each has room for two keys.
+const SETS: usize = 256;
+/// Longer keys are not remembered: they are translated each time.
+const TRANSLATED_BYTES_MAX: usize = 32;
+
+/// A key that a format translates, completely: two keys that differ in a byte are not equal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TranslatedKey {
+    words: [u64; 4],
+    /// The length, and above it the space of the names.
+    kind: u32,
+}
+
+/// What a format made of a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Translated {
+    key: TranslatedKey,
+    pub(crate) id: FieldId,
+    pub(crate) tag: u16,
+}
+
+impl TranslatedKey {
+    /// `None` for keys that are too long to be remembered.
+    #[inline]
+    pub(crate) fn of(space: u8, name: &str) -> Option<Self> {
+        let bytes = name.as_bytes();
+        if bytes.len() > TRANSLATED_BYTES_MAX {
+            return None;
+        }
+        let mut words = [0; 4];
+        if let (Some(head), Some(tail)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+            words = [word(head, 0), word(head, 8), word(tail, 0), word(tail, 8)];
+        } else {
+            let Key { head, tail, .. } = Key::of(name);
+            words[0] = head;
+            words[1] = tail;
+        }
+        Some(Self { words, kind: u32::from(space) << 8 | bytes.len() as u32 })
+    }
+
+    fn set(self) -> usize {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let [a, b, c, d] = self.words;
+        let mixed = a ^ b.rotate_left(23) ^ c.rotate_left(11) ^ d.rotate_left(37) ^ u64::from(self.kind);
+        (mixed.wrapping_mul(ODD) >> (64 - SETS.ilog2())) as usize
+    }
+}
+
+#[inline]
+fn word(bytes: &[u8; 16], start: usize) -> u64 {
+    bytes.get(start..).and_then(|it| it.first_chunk::<8>()).map_or(0, |it| u64::from_le_bytes(*it))
+}
+
+/// From the keys of senders to the fields that they mean, two keys to a set: the older of them is forgotten.
+#[derive(Default)]
+pub(crate) struct TranslationCache {
+    /// Empty until something is put in.
+    sets: Box<[[Option<Translated>; 2]]>,
+}
+
+impl TranslationCache {
+    #[inline]
+    pub(crate) fn get(&self, key: TranslatedKey) -> Option<Translated> {
+        let set = self.sets.get(key.set())?;
+        set.iter().flatten().find(|it| it.key == key).copied()
+    }
+
+    pub(crate) fn put(&mut self, key: TranslatedKey, id: FieldId, tag: u16) {
+        if self.sets.is_empty() {
+            self.sets = vec![[None; 2]; SETS].into_boxed_slice();
+        }
+        if let Some([first, second]) = self.sets.get_mut(key.set()) {
+            *second = first.replace(Translated { key, id, tag });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn translated_keys_that_differ_anywhere_are_told_apart() {
+        for length in 0..=TRANSLATED_BYTES_MAX {
+            let name = "x".repeat(length);
+            let key = TranslatedKey::of(1, &name).unwrap();
+            let mut cache = TranslationCache::default();
+            cache.put(key, FieldId(7), 3);
+            assert_eq!(cache.get(key).map(|it| (it.id, it.tag)), Some((FieldId(7), 3)));
+            assert!(cache.get(TranslatedKey::of(2, &name).unwrap()).is_none());
+            for at in 0..length {
+                let mut other = name.clone().into_bytes();
+                other[at] = b'y';
+                let other = TranslatedKey::of(1, std::str::from_utf8(&other).unwrap()).unwrap();
+                assert!(cache.get(other).is_none() && other != key, "{length} {at}");
+            }
+        }
+        assert!(TranslatedKey::of(1, &"x".repeat(TRANSLATED_BYTES_MAX + 1)).is_none());
+    }
+
+    #[test]
+    fn the_cache_of_translations_keeps_the_newest_two_of_a_set() {
+        let mut cache = TranslationCache::default();
+        let keys: Vec<_> = (0..10_000).filter_map(|n| TranslatedKey::of(0, &n.to_string())).collect();
+        for (n, key) in keys.iter().enumerate() {
+            cache.put(*key, FieldId(n as u32), 0);
+            assert_eq!(cache.get(*key).map(|it| it.id), Some(FieldId(n as u32)));
+        }
+        assert!(keys.iter().filter(|key| cache.get(**key).is_some()).count() <= 2 * SETS);
+    }
 
     #[test]
     fn names_that_differ_anywhere_are_told_apart() {

@@ -1,9 +1,11 @@
 //! How formats fill an [`EventBatch`].
 
+mod arrange;
+
 use std::net::IpAddr;
 
 use crate::batch::{Cell, Head, Kind, pack, slice, unpack};
-use crate::keys::{Key, KeyCache};
+use crate::keys::{Key, KeyCache, TranslatedKey, TranslationCache};
 use crate::{Anomaly, EventBatch, FieldId, FieldType, Schema, Timestamp, Value, field};
 
 /// How many fields one event may have. Further ones stay in the original text ([`Anomaly::FieldsTooMany`]).
@@ -30,6 +32,10 @@ pub struct BatchWriter<'i> {
     batch: EventBatch,
     open: Option<Open>,
     keys: KeyCache,
+    marks: arrange::MarkTable,
+    translations: TranslationCache,
+    /// The name of a translated key while it is looked up.
+    scratch: String,
     /// Per fixed and per local field: the last [`try_number`](Self::try_number) that had it as a key.
     fixed_seen: Vec<u32>,
     local_seen: Vec<u32>,
@@ -49,7 +55,19 @@ struct Open {
 impl<'i> BatchWriter<'i> {
     pub(crate) fn new(input: &'i str, now: Timestamp, batch: EventBatch) -> Self {
         let fixed_seen = vec![0; batch.schema.len()];
-        Self { input, now, batch, open: None, keys: KeyCache::new(), fixed_seen, local_seen: Vec::new(), try_number: 0 }
+        Self {
+            input,
+            now,
+            batch,
+            open: None,
+            keys: KeyCache::new(),
+            marks: arrange::MarkTable::default(),
+            translations: TranslationCache::default(),
+            scratch: String::new(),
+            fixed_seen,
+            local_seen: Vec::new(),
+            try_number: 0,
+        }
     }
 
     pub(crate) fn finish(mut self) -> EventBatch {
@@ -72,6 +90,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Opens the next event; one that is still open is closed.
+    #[inline]
     pub fn begin(&mut self, original: &str, origin: u32, received_at: Timestamp, position: u64) {
         self.end();
         self.try_number = self.try_number.wrapping_add(1);
@@ -102,6 +121,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Closes the open event.
+    #[inline]
     pub fn end(&mut self) {
         let Some(Open { mut head, time_stated, .. }) = self.open.take() else { return };
         if !time_stated {
@@ -159,6 +179,39 @@ impl<'i> BatchWriter<'i> {
     #[inline]
     pub fn key(&mut self, name: &str) -> Option<FieldId> {
         let id = self.field(name)?;
+        self.see(id);
+        Some(id)
+    }
+
+    /// The same for a key that means a field of another name. `translate` appends that name to the text that it is
+    /// given and may return a number of its own, which comes back with the field; what it said is remembered for the
+    /// batch per `space` and key, so it must depend on nothing else.
+    #[inline]
+    pub fn translated(
+        &mut self,
+        space: u8,
+        key: &str,
+        translate: impl FnOnce(&mut String) -> u16,
+    ) -> Option<(FieldId, u16)> {
+        let cached = TranslatedKey::of(space, key);
+        if let Some(known) = cached.and_then(|it| self.translations.get(it)) {
+            self.see(known.id);
+            return Some((known.id, known.tag));
+        }
+        let mut name = std::mem::take(&mut self.scratch);
+        name.clear();
+        let tag = translate(&mut name);
+        let id = self.key(&name);
+        self.scratch = name;
+        if let (Some(cached), Some(id)) = (cached, id) {
+            self.translations.put(cached, id, tag);
+        }
+        Some((id?, tag))
+    }
+
+    /// Flags the event if it had a key of this field before.
+    #[inline]
+    fn see(&mut self, id: FieldId) {
         let seen = match id.local_index() {
             None => self.fixed_seen.get_mut(id.0 as usize),
             Some(index) => {
@@ -176,7 +229,6 @@ impl<'i> BatchWriter<'i> {
                 self.anomaly(Anomaly::KeyDuplicate);
             }
         }
-        Some(id)
     }
 
     #[cold]
@@ -196,6 +248,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// When the open event happened.
+    #[inline]
     pub fn time(&mut self, time: Timestamp) {
         if let Some(open) = &mut self.open {
             open.head.time = time;
@@ -204,6 +257,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Whether the open event has been given its time.
+    #[inline]
     pub fn has_time(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.time_stated)
     }
@@ -214,6 +268,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Flags the open event.
+    #[inline]
     pub fn anomaly(&mut self, anomaly: Anomaly) {
         if let Some(open) = &mut self.open {
             open.head.anomalies.insert(anomaly);
@@ -227,6 +282,7 @@ impl<'i> BatchWriter<'i> {
         }
     }
 
+    #[inline]
     pub fn null(&mut self, id: FieldId) {
         self.push(Cell { field: id, kind: Kind::Null, payload: 0 });
     }
@@ -241,12 +297,14 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// A text that `write` appends to the arena it is given: decoded text without a copy in between.
+    #[inline]
     pub fn text_with(&mut self, id: FieldId, write: impl FnOnce(&mut String)) {
         if let Some(cell) = self.arena_cell(id, write) {
             self.push(cell);
         }
     }
 
+    #[inline]
     pub fn integer(&mut self, id: FieldId, value: i64) {
         self.push(Cell { field: id, kind: Kind::Integer, payload: value as u64 });
     }
@@ -260,6 +318,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// An address. IPv4 addresses mapped into IPv6 become plain IPv4, so that rules and searches see one form.
+    #[inline]
     pub fn ip(&mut self, id: FieldId, value: IpAddr) {
         let cell = match value.to_canonical() {
             IpAddr::V4(ip) => Cell { field: id, kind: Kind::Ip4, payload: u64::from(ip.to_bits()) },
@@ -276,6 +335,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Several texts under one field.
+    #[inline]
     pub fn text_list<'t>(&mut self, id: FieldId, values: impl IntoIterator<Item = &'t str>) {
         let mut list = self.list(id);
         for value in values {
@@ -285,6 +345,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// A list whose items are added one by one.
+    #[inline]
     pub fn list(&mut self, id: FieldId) -> ListWriter<'_, 'i> {
         let start = self.batch.items.len();
         ListWriter { writer: self, field: id, start }
@@ -316,6 +377,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// The value that the open event has for `id` so far.
+    #[inline]
     pub fn get(&self, id: FieldId) -> Option<Value<'_>> {
         let open = self.open.as_ref()?;
         let cells = self.batch.cells.get(open.head.cells_start as usize..)?;
@@ -326,11 +388,13 @@ impl<'i> BatchWriter<'i> {
         })
     }
 
+    #[inline]
     pub fn has(&self, id: FieldId) -> bool {
         self.get(id).is_some()
     }
 
     /// The `index`th field of the open event so far, in the order of writing.
+    #[inline]
     pub fn nth(&self, index: usize) -> Option<(FieldId, Value<'_>)> {
         let cell = self.batch.cells.get(self.open.as_ref()?.head.cells_start as usize + index)?;
         let value = match cell.kind {
@@ -346,6 +410,7 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// Gives the open event `id` with the value of its `index`th field: a second name for the same bytes.
+    #[inline]
     pub fn alias(&mut self, id: FieldId, index: usize) {
         let Some(open) = &self.open else { return };
         if let Some(cell) = self.batch.cells.get(open.head.cells_start as usize + index) {
@@ -355,6 +420,7 @@ impl<'i> BatchWriter<'i> {
 
     /// Gives the open event `id` with bytes `start` to `end` of the text of its `index`th field; nothing if that field
     /// is no text or shorter.
+    #[inline]
     pub fn alias_part(&mut self, id: FieldId, index: usize, start: usize, end: usize) {
         let Some(open) = &self.open else { return };
         let Some(cell) = self.batch.cells.get(open.head.cells_start as usize + index) else { return };
@@ -377,10 +443,12 @@ impl<'i> BatchWriter<'i> {
     }
 
     /// How many fields the open event has so far.
+    #[inline]
     pub fn field_count(&self) -> usize {
         self.open.as_ref().map_or(0, |open| self.batch.cells.len() - open.head.cells_start as usize)
     }
 
+    #[inline]
     fn push(&mut self, cell: Cell) {
         let Some(open) = &mut self.open else { return };
         if self.batch.cells.len() - open.head.cells_start as usize >= EVENT_FIELDS_MAX {
@@ -400,6 +468,7 @@ impl<'i> BatchWriter<'i> {
         self.arena_cell(id, |arena| arena.push_str(value))
     }
 
+    #[inline]
     fn arena_cell(&mut self, id: FieldId, write: impl FnOnce(&mut String)) -> Option<Cell> {
         let start = self.batch.arena.len();
         write(&mut self.batch.arena);
@@ -421,6 +490,7 @@ pub struct ListWriter<'w, 'i> {
 }
 
 impl ListWriter<'_, '_> {
+    #[inline]
     pub fn text(&mut self, value: &str) {
         if let Some(cell) = self.writer.text_cell(self.field, value) {
             self.push(cell);
@@ -471,6 +541,7 @@ impl ListWriter<'_, '_> {
     }
 
     /// Adds the list to the event; a list of one becomes that value, so that readers need not tell them apart.
+    #[inline]
     pub fn close(self) {
         let Self { writer, field, start } = self;
         let count = writer.batch.items.len() - start;
@@ -625,6 +696,34 @@ mod tests {
         assert!(batch.events().last().unwrap().anomalies().contains(Anomaly::NamesTooMany));
         assert_eq!(batch.event(0).unwrap().get_named("x999"), Some(Value::Integer(1)));
         assert_eq!(batch.event(1).unwrap().get_named("x999"), None);
+    }
+
+    #[test]
+    fn translated_keys_are_asked_for_once_and_flagged_when_they_repeat() {
+        let mut asked = 0;
+        let batch = build("", |writer| {
+            for key in ["Image", "Image", "a key of many more than thirty-two bytes", "Image"] {
+                writer.begin("", 0, Timestamp(5), 0);
+                let mut put = |writer: &mut BatchWriter<'_>| {
+                    let found = writer.translated(1, key, |name| {
+                        asked += 1;
+                        name.push_str("own.");
+                        name.push_str(key);
+                        9
+                    });
+                    let (id, tag) = found.unwrap();
+                    writer.integer(id, i64::from(tag));
+                };
+                put(writer);
+                if key.starts_with("a ") {
+                    put(writer);
+                }
+            }
+        });
+        assert_eq!(asked, 3, "the long key is not remembered, so it is asked for twice");
+        let flagged: Vec<_> = batch.events().map(|it| it.anomalies().contains(Anomaly::KeyDuplicate)).collect();
+        assert_eq!(flagged, [false, false, true, false]);
+        assert_eq!(batch.event(3).unwrap().get_named("own.Image"), Some(Value::Integer(9)));
     }
 
     #[test]

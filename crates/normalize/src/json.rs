@@ -7,7 +7,11 @@
 //! More lenient than the RFC in one point: raw control characters inside strings are accepted and flagged
 //! ([`Anomaly::SyntaxInvalid`]), since real shippers write them and refusing would lose the whole structure.
 
+mod decode;
+
 use panoptes_model::{Anomaly, BatchWriter, FieldId, FieldType};
+
+use self::decode::Decoder;
 
 /// How deep objects may nest before the rest is kept as text ([`Anomaly::NestingTooDeep`]). Deeper than anything a
 /// product logs, shallow enough for the stack.
@@ -57,7 +61,17 @@ pub enum Reason {
 /// # Errors
 /// [`Malformed`] says where the text stops being JSON; the fields before that place were written.
 pub fn read_object(writer: &mut BatchWriter<'_>, text: &str) -> Result<(), Malformed> {
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, name: String::new(), scratch: String::new() };
+    read_object_as(writer, text, &mut OwnNames)
+}
+
+/// The same with names of the caller's choosing.
+pub(crate) fn read_object_as<'t>(
+    writer: &mut BatchWriter<'_>,
+    text: &'t str,
+    names: &mut impl Names<'t>,
+) -> Result<(), Malformed> {
+    let (name, scratch) = (String::new(), String::new());
+    let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, names, name, scratch, decoder: Decoder::new() };
     reader.skip_space();
     reader.eat(b'{', Reason::NotAnObject)?;
     reader.object(writer, 1)?;
@@ -65,16 +79,81 @@ pub fn read_object(writer: &mut BatchWriter<'_>, text: &str) -> Result<(), Malfo
     if reader.at < reader.bytes.len() { Err(reader.malformed(Reason::Trailing)) } else { Ok(()) }
 }
 
-struct Reader<'t> {
+/// What becomes of the names in an object.
+pub(crate) trait Names<'t> {
+    /// Where in the object one is.
+    type Place;
+
+    /// The members that follow belong to the object with this dotted path (it ends with a dot). Returns the place
+    /// before, to come back to.
+    fn enter(&mut self, path: &str) -> Self::Place;
+
+    fn leave(&mut self, before: Self::Place);
+
+    /// What to do with the value of `key` in the object `path`, whose first byte is `first`. `path` may be written to,
+    /// but must be as before at the end.
+    fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, first: u8) -> Leaf;
+
+    /// The value of a leaf with this tag was written: it is the last field by now.
+    fn wrote(&mut self, _writer: &BatchWriter<'_>, _tag: u16) {}
+
+    /// The text of a leaf that was to be captured: a string without escapes, or a number.
+    fn captured(&mut self, _tag: u16, _text: &'t str) {}
+}
+
+/// What to do with a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaf {
+    Skip,
+    /// Write it as what it is and what the schema says.
+    Typed(FieldId),
+    /// Write it as text; numbers and words as they are written.
+    Text(FieldId, u16),
+    /// Write nothing, but hand out the text.
+    Capture(u16),
+}
+
+/// The sender's names, dotted.
+struct OwnNames;
+
+impl Names<'_> for OwnNames {
+    type Place = ();
+
+    fn enter(&mut self, _path: &str) {}
+
+    fn leave(&mut self, _before: ()) {}
+
+    #[inline]
+    fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, _first: u8) -> Leaf {
+        own_key(writer, path, key).map_or(Leaf::Skip, Leaf::Typed)
+    }
+}
+
+/// The field of `key` in the object `path` under its own dotted name.
+#[inline]
+pub(crate) fn own_key(writer: &mut BatchWriter<'_>, path: &mut String, key: &str) -> Option<FieldId> {
+    let length = path.len();
+    if length == 0 {
+        return writer.key(key);
+    }
+    path.push_str(key);
+    let id = writer.key(path);
+    path.truncate(length);
+    id
+}
+
+struct Reader<'t, 'n, N> {
     text: &'t str,
     bytes: &'t [u8],
     at: usize,
+    names: &'n mut N,
     /// The dotted name of the object being read, with a dot behind unless empty.
     name: String,
     scratch: String,
+    decoder: Decoder,
 }
 
-impl<'t> Reader<'t> {
+impl<'t, N: Names<'t>> Reader<'t, '_, N> {
     fn malformed(&self, reason: Reason) -> Malformed {
         let reason = if self.at >= self.bytes.len() { Reason::Truncated } else { reason };
         Malformed { offset: self.at.min(self.bytes.len()), reason }
@@ -149,56 +228,106 @@ impl<'t> Reader<'t> {
 
     /// One value under `key` of the object being read.
     fn member(&mut self, writer: &mut BatchWriter<'_>, key: Option<&'t str>, depth: usize) -> Result<(), Malformed> {
-        let parent = self.name.len();
-        if self.peek() == Some(b'{') {
-            self.push_key(key);
-            self.nested(writer, depth)?;
-            self.name.truncate(parent);
-            return Ok(());
+        let first = self.peek().unwrap_or(0);
+        if first == b'{' {
+            return self.nested(writer, key, depth);
         }
-        let id = match key {
-            Some(key) if parent == 0 => writer.key(key),
-            _ => {
-                self.push_key(key);
-                let id = writer.key(&self.name);
-                self.name.truncate(parent);
-                id
+        let key = key.unwrap_or(&self.scratch);
+        match self.names.leaf(writer, &mut self.name, key, first) {
+            Leaf::Typed(id) => self.value(writer, id),
+            Leaf::Text(id, tag) => {
+                self.value_as_text(writer, id)?;
+                self.names.wrote(writer, tag);
+                Ok(())
             }
-        };
-        match id {
-            Some(id) => self.value(writer, id),
-            None => self.skip_value(),
+            Leaf::Capture(tag) => self.capture(tag),
+            Leaf::Skip => self.skip_value(),
         }
     }
 
-    /// Appends the key to the dotted name.
-    fn push_key(&mut self, key: Option<&'t str>) {
-        self.name.push_str(key.unwrap_or(&self.scratch));
-    }
-
-    /// The object at hand, whose dotted name is complete.
-    fn nested(&mut self, writer: &mut BatchWriter<'_>, depth: usize) -> Result<(), Malformed> {
+    /// The object at hand, under `key`.
+    fn nested(&mut self, writer: &mut BatchWriter<'_>, key: Option<&'t str>, depth: usize) -> Result<(), Malformed> {
         let start = self.at;
-        if depth >= NESTING_MAX || self.name.len() >= NAME_BYTES_MAX {
+        let parent = self.name.len();
+        self.name.push_str(key.unwrap_or(&self.scratch));
+        let too_deep = depth >= NESTING_MAX || self.name.len() >= NAME_BYTES_MAX;
+        if too_deep {
             writer.anomaly(Anomaly::NestingTooDeep);
             self.skip_value()?;
-            if let Some(id) = writer.key(&self.name) {
-                writer.text(id, self.slice(start, self.at));
+        } else {
+            self.at += 1;
+            self.skip_space();
+            if self.peek() != Some(b'}') {
+                self.name.push('.');
+                let before = self.names.enter(&self.name);
+                self.object(writer, depth + 1)?;
+                self.names.leave(before);
+                self.name.truncate(parent);
+                return Ok(());
             }
-            return Ok(());
-        }
-        self.at += 1;
-        self.skip_space();
-        if self.peek() == Some(b'}') {
             // An empty object has no leaf: keep that the key was there.
             self.at += 1;
-            if let Some(id) = writer.key(&self.name) {
+        }
+        self.name.truncate(parent);
+        let key = key.unwrap_or(&self.scratch);
+        if let Leaf::Typed(id) | Leaf::Text(id, _) = self.names.leaf(writer, &mut self.name, key, b'{') {
+            if too_deep {
+                writer.text(id, self.slice(start, self.at));
+            } else {
                 writer.null(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value at hand as text.
+    #[inline]
+    fn value_as_text(&mut self, writer: &mut BatchWriter<'_>, id: FieldId) -> Result<(), Malformed> {
+        let start = self.at;
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                match self.plain_string() {
+                    Some(text) => writer.text(id, text),
+                    None => self.decoded(writer, id)?,
+                }
+            }
+            Some(b'-' | b'0'..=b'9' | b't' | b'f') => {
+                self.skip_value()?;
+                writer.text(id, self.slice(start, self.at));
+            }
+            _ => self.value(writer, id)?,
+        }
+        Ok(())
+    }
+
+    /// A string with escapes, whose opening quote has been read.
+    fn decoded(&mut self, writer: &mut BatchWriter<'_>, id: FieldId) -> Result<(), Malformed> {
+        let mut done = Ok(false);
+        writer.text_with(id, |arena| done = self.decode(arena));
+        if done? {
+            writer.anomaly(Anomaly::SyntaxInvalid);
+        }
+        Ok(())
+    }
+
+    /// Hands the value at hand to the names instead of the event.
+    fn capture(&mut self, tag: u16) -> Result<(), Malformed> {
+        let start = self.at;
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            match self.plain_string() {
+                Some(text) => self.names.captured(tag, text),
+                None => self.skip_string()?,
             }
             return Ok(());
         }
-        self.name.push('.');
-        self.object(writer, depth + 1)
+        let is_number = matches!(self.peek(), Some(b'-' | b'0'..=b'9'));
+        self.skip_value()?;
+        if is_number {
+            self.names.captured(tag, self.slice(start, self.at));
+        }
+        Ok(())
     }
 
     fn value(&mut self, writer: &mut BatchWriter<'_>, id: FieldId) -> Result<(), Malformed> {
@@ -208,13 +337,7 @@ impl<'t> Reader<'t> {
                 match self.plain_string() {
                     Some(text) if writer.schema().field_type(id) == FieldType::Text => writer.text(id, text),
                     Some(text) => writer.typed(id, text),
-                    None => {
-                        let mut done = Ok(false);
-                        writer.text_with(id, |arena| done = self.decode(arena));
-                        if done? {
-                            writer.anomaly(Anomaly::SyntaxInvalid);
-                        }
-                    }
+                    None => self.decoded(writer, id)?,
                 }
             }
             Some(b'[') => {
@@ -365,85 +488,9 @@ impl<'t> Reader<'t> {
         Some(text)
     }
 
-    /// Appends the string whose opening quote has been read to `out`, in one pass. `true`: it had raw control
-    /// characters, or a surrogate that stood alone and became U+FFFD.
+    /// Appends the string whose opening quote has been read to `out`. `true`: something in it was not as it should be.
     fn decode(&mut self, out: &mut String) -> Result<bool, Malformed> {
-        let mut flagged = false;
-        let mut run = self.at;
-        self.at = next_special(self.bytes, self.at);
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    out.push_str(self.slice(run, self.at));
-                    self.at += 1;
-                    return Ok(flagged);
-                }
-                Some(b'\\') => {
-                    if run < self.at {
-                        out.push_str(self.slice(run, self.at));
-                    }
-                    flagged |= self.escape(out)?;
-                    run = self.at;
-                    // Escapes come in rows: line ends and indents.
-                    if self.peek() != Some(b'\\') {
-                        self.at = next_special(self.bytes, self.at);
-                    }
-                }
-                Some(_) => {
-                    flagged = true;
-                    self.at = next_special(self.bytes, self.at + 1);
-                }
-                None => {
-                    out.push_str(self.slice(run, self.bytes.len()));
-                    return Err(self.malformed(Reason::Truncated));
-                }
-            }
-        }
-    }
-
-    /// One escape, whose backslash is at hand. `true`: a surrogate stood alone.
-    #[inline]
-    fn escape(&mut self, out: &mut String) -> Result<bool, Malformed> {
-        let simple = match self.bytes.get(self.at + 1) {
-            Some(b'n') => '\n',
-            Some(b't') => '\t',
-            Some(b'r') => '\r',
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'u') => return self.unicode_escape(out),
-            Some(_) => return Err(self.malformed(Reason::Escape)),
-            None => return Err(Malformed { offset: self.bytes.len(), reason: Reason::Truncated }),
-        };
-        out.push(simple);
-        self.at += 2;
-        Ok(false)
-    }
-
-    fn unicode_escape(&mut self, out: &mut String) -> Result<bool, Malformed> {
-        let high = self.hex4(self.at + 2).ok_or_else(|| self.malformed(Reason::Escape))?;
-        self.at += 6;
-        if let 0xd800..=0xdbff = high
-            && self.bytes.get(self.at..self.at + 2) == Some(b"\\u")
-            && let Some(low @ 0xdc00..=0xdfff) = self.hex4(self.at + 2)
-        {
-            self.at += 6;
-            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            return Ok(false);
-        }
-        let character = char::from_u32(high);
-        out.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
-        Ok(character.is_none())
-    }
-
-    fn hex4(&self, at: usize) -> Option<u32> {
-        self.bytes.get(at..at + 4)?.iter().try_fold(0, |code, byte| {
-            let digit = char::from(*byte).to_digit(16)?;
-            Some(code << 4 | digit)
-        })
+        self.decoder.decode(self.text, &mut self.at, out)
     }
 
     /// Passes over the string whose opening quote has been read.
@@ -574,127 +621,4 @@ const fn is_special(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use panoptes_model::{EventBatch, FrameId, Schema, Timestamp};
-
-    use super::*;
-
-    fn read(text: &str) -> (Result<(), Malformed>, String) {
-        let mut result = Ok(());
-        let now = Timestamp::from_seconds(9);
-        let batch =
-            EventBatch::build(Arc::new(Schema::ecs()), FrameId(1), now, Vec::new(), text.to_owned(), |writer| {
-                writer.begin(writer.input(), 0, now, 0);
-                writer.time(now);
-                result = read_object(writer, writer.input());
-            });
-        let event = batch.event(0).unwrap();
-        let fields: Vec<_> =
-            event.fields().map(|(id, value)| format!("{}={}", batch.field_name(id), value.to_text())).collect();
-        (result, fields.join(" "))
-    }
-
-    fn fields(text: &str) -> String {
-        let (result, fields) = read(text);
-        assert_eq!(result, Ok(()), "{text}");
-        fields
-    }
-
-    fn malformed(text: &str) -> (usize, Reason) {
-        let error = read(text).0.unwrap_err();
-        (error.offset, error.reason)
-    }
-
-    #[test]
-    fn leaves_get_dotted_names() {
-        assert_eq!(fields(r#" {"a":{"b":1,"c":{"d":"x"}},"e":true} "#), "a.b=1 a.c.d=x e=true");
-        assert_eq!(fields(r#"{"source":{"ip":"203.0.113.9","port":"22"}}"#), "source.ip=203.0.113.9 source.port=22");
-        assert_eq!(fields("{}"), "");
-        assert_eq!(fields(r#"{"a":{ },"b":null}"#), "a= b=");
-    }
-
-    #[test]
-    fn lists_of_scalars_are_lists_and_others_keep_their_text() {
-        assert_eq!(fields(r#"{"a":[1,"x",true,null,2.5]}"#), "a=1,x,true,,2.5");
-        assert_eq!(fields(r#"{"a":[{"b":[1,{"c":"}"}]},[2]]}"#), r#"a={"b":[1,{"c":"}"}]},[2]"#);
-        assert_eq!(fields(r#"{"a":[]}"#), "a=");
-        assert_eq!(fields(r#"{"related.ip":["192.0.2.1","2001:DB8::1"]}"#), "related.ip=192.0.2.1,2001:db8::1");
-    }
-
-    #[test]
-    fn escapes_are_decoded() {
-        assert_eq!(fields(r#"{"a":"\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00"}"#), "a=\"\\/\u{8}\u{c}\n\r\tAé😀");
-        assert_eq!(fields(r#"{"\u0061b":{"\u0063":1}}"#), "ab.c=1");
-        assert_eq!(fields(r#"{"a":"\ud83d!"}"#), "a=\u{fffd}! panoptes.anomaly=syntax_invalid");
-        assert_eq!(malformed(r#"{"a":"x\qy"}"#), (7, Reason::Escape));
-        assert_eq!(malformed(r#"{"a":"\u+123"}"#), (6, Reason::Escape));
-    }
-
-    #[test]
-    fn numbers_follow_the_grammar() {
-        assert_eq!(
-            fields(r#"{"a":-0,"b":9223372036854775807,"c":-9223372036854775808}"#),
-            "a=0 b=9223372036854775807 c=-9223372036854775808"
-        );
-        assert_eq!(fields(r#"{"a":1.5e3,"b":18446744073709551615}"#), "a=1500 b=18446744073709552000");
-        for text in [r#"{"a":01}"#, r#"{"a":1.}"#, r#"{"a":1e}"#, r#"{"a":-}"#] {
-            assert_eq!(malformed(text).1, Reason::Number, "{text}");
-        }
-        assert_eq!(malformed(r#"{"a":+1}"#).1, Reason::ValueExpected);
-    }
-
-    #[test]
-    fn damage_is_told_with_its_place_and_what_was_read_stays() {
-        let (result, fields) = read(r#"{"a":1,"b":"x"#);
-        assert_eq!(result.unwrap_err(), Malformed { offset: 13, reason: Reason::Truncated });
-        assert_eq!(fields, "a=1 b=x");
-        assert_eq!(malformed(r#"{"a":1} x"#), (8, Reason::Trailing));
-        assert_eq!(malformed(r#"{"a" 1}"#), (5, Reason::ColonExpected));
-        assert_eq!(malformed(r#"{"a":1 "b":2}"#), (7, Reason::CommaExpected));
-        assert_eq!(malformed(r#"{a:1}"#), (1, Reason::KeyExpected));
-        assert_eq!(malformed(r#"{"a":tru}"#), (5, Reason::ValueExpected));
-        assert_eq!(malformed("[1]"), (0, Reason::NotAnObject));
-        assert_eq!(malformed(""), (0, Reason::Truncated));
-    }
-
-    #[test]
-    fn deep_nesting_and_long_names_end_as_text() {
-        let text = format!("{}1{}", r#"{"a":"#.repeat(100), "}".repeat(100));
-        let out = fields(&text);
-        assert!(out.starts_with(&format!("a{}=", ".a".repeat(NESTING_MAX - 1))), "{out}");
-        assert!(out.ends_with("panoptes.anomaly=nesting_too_deep"));
-        let text = format!(r#"{{"{}":{{"b":1}}}}"#, "n".repeat(NAME_BYTES_MAX));
-        assert!(fields(&text).ends_with(r#"={"b":1} panoptes.anomaly=nesting_too_deep"#));
-        let text = format!(r#"{{"a":[{}{}]}}"#, "[".repeat(SKIP_NESTING_MAX + 1), "]".repeat(SKIP_NESTING_MAX + 1));
-        assert_eq!(malformed(&text).1, Reason::Nesting);
-    }
-
-    #[test]
-    fn a_repeated_key_is_kept_and_flagged() {
-        assert_eq!(
-            fields(r#"{"user.name":"a","user":{"name":"b"}}"#),
-            "user.name=a user.name=b panoptes.anomaly=key_duplicate"
-        );
-    }
-
-    #[test]
-    fn raw_control_characters_are_flagged() {
-        assert_eq!(fields("{\"a\":\"x\ty\"}"), "a=x\ty panoptes.anomaly=syntax_invalid");
-        assert_eq!(fields("{\"a\":[\"x\ty\"]}"), "a=x\ty panoptes.anomaly=syntax_invalid");
-    }
-
-    #[test]
-    fn the_special_byte_is_found_at_every_offset() {
-        for special in [b'"', b'\\', 0x00, 0x1f] {
-            for at in 0..120 {
-                let mut bytes = vec![0x80 | 0x22; 120];
-                bytes[at] = special;
-                bytes[at + 1..].fill(b'"');
-                assert_eq!(next_special(&bytes, 0), at, "{special:#x}");
-            }
-        }
-        assert_eq!(next_special(&[b'a'; 20], 3), 20);
-    }
-}
+mod tests;

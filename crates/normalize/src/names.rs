@@ -221,6 +221,32 @@ pub(crate) fn map(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
     }
 }
 
+/// What holds for fields from the `start`th on whose names are not [mapped](map): none of them speaks for Panoptes, and
+/// ECS's own time counts unless there is another.
+pub(crate) fn guard(writer: &mut BatchWriter<'_>, start: usize, context: &Context<'_>) {
+    let mut index = start;
+    while let Some((id, value)) = writer.nth(index) {
+        let foreign = match id {
+            field::EVENT_INGESTED | field::EVENT_ORIGINAL => true,
+            field::TIMESTAMP => {
+                if !writer.has_time() {
+                    match instant(value, context, writer.received_at()) {
+                        Some(it) => writer.time(it.time),
+                        None => writer.anomaly(Anomaly::TimeInvalid),
+                    }
+                }
+                true
+            }
+            _ => writer.field_name(id).starts_with("panoptes."),
+        };
+        if foreign {
+            writer.remove(index);
+        } else {
+            index += 1;
+        }
+    }
+}
+
 fn decide(writer: &BatchWriter<'_>, id: FieldId, value: Value<'_>, context: &Context<'_>) -> Act {
     match id {
         // The event has these from the record itself; a cell of that name would hide it.

@@ -157,6 +157,9 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
     let message = solaris_id(writer, message).unwrap_or(message);
     let name = tag.map_or("", |it| it.name);
     let module = tag.and_then(|it| it.module);
+    if formats::write_audit_message(writer, name, message, context) {
+        return;
+    }
     if programs::write(writer, name, module, message, context) {
         return;
     }

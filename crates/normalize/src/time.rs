@@ -34,6 +34,8 @@ pub struct ZoneUnknown {
 }
 
 impl Zone {
+    pub(crate) const UTC: Self = Self(Inner::Utc);
+
     /// The zone called `name`: an IANA name, `UTC`, or an offset such as `+02:00`.
     ///
     /// # Errors
@@ -76,6 +78,11 @@ pub(crate) struct Instant {
 }
 
 impl Civil {
+    /// Whether the text itself says which zone it means.
+    pub(crate) const fn has_zone(&self) -> bool {
+        self.offset.is_some()
+    }
+
     /// The instant meant. A missing year becomes the one that puts the time nearest to `received_at` but never more
     /// than a day ahead of it. `None` if the date does not exist or lies beyond what a [`Timestamp`] holds.
     #[inline]

@@ -1,10 +1,14 @@
 //! What can be typed. Every sub-command is one variant here and one file under `commands/`.
 
+mod rules;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use panoptes_model::{AlertState, Resolution, Severity};
+
+pub(crate) use self::rules::{CheckArgs, ListArgs, RulesCommand, TestArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -77,7 +81,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes normalize /var/log/auth.log | head\n  panoptes normalize access.log --explain --limit 3"
     )]
     Normalize(NormalizeArgs),
-    /// List and check detection rules
+    /// Work on detection rules: list, check, test
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check, show or describe the configuration
@@ -341,22 +345,6 @@ pub(crate) struct NormalizeArgs {
     /// Time zone of times without one (default UTC)
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RulesCommand {
-    /// List the rules in force
-    List {
-        #[arg(long, value_name = "PATH")]
-        rules: Vec<PathBuf>,
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
-    /// Check rule files or folders: all errors of all files at once; exit 2 if there is any
-    Check {
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -53,6 +53,19 @@ impl Palette {
         self.paint("2", text)
     }
 
+    pub(crate) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// `error` or `warning`.
+    pub(crate) fn problem(self, kind: &str) -> String {
+        self.paint(if kind == "error" { "1;31" } else { "1;33" }, kind)
+    }
+
     pub(crate) fn severity(self, severity: Severity) -> String {
         let word = severity.as_str().to_uppercase();
         match severity {

@@ -11,6 +11,7 @@ mod console;
 mod generate;
 mod health;
 mod pipeline;
+mod reload;
 mod rules;
 mod server;
 mod surroundings;

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::{self, Health};
 use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
+use crate::reload::{self, Loaded, Seen};
+use crate::rules::LoadedRules;
 use crate::{surroundings, time};
 
 /// Threads of the inputs' runtime: they only move bytes.
@@ -38,6 +40,8 @@ const INTAKE_THREADS_MAX: usize = 4;
 pub(crate) struct ServerOptions {
     /// More rule files and folders.
     pub(crate) rules: Vec<PathBuf>,
+    /// Whether rules that change on disk, or a SIGHUP, bring others in force.
+    pub(crate) reload: bool,
     pub(crate) on_alerts: OnAlerts,
     pub(crate) stdin: bool,
     pub(crate) fold: FoldOptions,
@@ -49,6 +53,7 @@ struct Core {
     vitals: Arc<Vitals>,
     positions: Vec<SourcePosition>,
     rules: usize,
+    loaded: Loaded,
 }
 
 impl Core {
@@ -64,7 +69,12 @@ impl Core {
         surroundings::make_data_dir(&config.data_dir)?;
         // The lock first: nothing may be touched beside a running instance.
         let lock = DataLock::acquire(&config.data_dir)?;
-        let rules = Arc::new(surroundings::rules(config, rules, true)?);
+        let sources = surroundings::rule_sources(config, rules, true);
+        let seen = Seen::look(&sources)?;
+        let loaded = sources.load()?;
+        loaded.tell();
+        let LoadedRules { rules, errors } = loaded;
+        let (rules, loaded) = (Arc::new(rules), Loaded { sources, seen, errors });
         // Ports before evidence: a used one must end the start while nothing has begun.
         let submissions = before()?;
         let key = surroundings::key(config)?;
@@ -89,7 +99,7 @@ impl Core {
             preparers: surroundings::workers(config),
             vitals: Arc::clone(&vitals),
         })?;
-        Ok(Self { pipeline, vitals, positions, rules: count })
+        Ok(Self { pipeline, vitals, positions, rules: count, loaded })
     }
 }
 
@@ -146,7 +156,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: &Config, options: ServerOptions) -> anyhow::Result<Self> {
-        let ServerOptions { rules, on_alerts, stdin, fold } = options;
+        let ServerOptions { rules, reload, on_alerts, stdin, fold } = options;
         let prometheus = install_metrics()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(surroundings::workers(config).min(INTAKE_THREADS_MAX))
@@ -163,7 +173,8 @@ impl Server {
             bound = Some(runtime.block_on(Inputs::bind(config))?);
             Ok(submissions)
         })?;
-        let Core { pipeline, vitals, positions, rules } = core;
+        let Core { pipeline, vitals, positions, rules, loaded } = core;
+        reload::note_loaded(pipeline.in_force.get().rules());
         let inputs = bound.context("the inputs were not bound")?;
         let mut server = Self {
             inputs: JoinSet::new(),
@@ -178,6 +189,10 @@ impl Server {
             vitals: Arc::clone(&vitals),
             runtime,
         };
+        if reload {
+            let wake = on_hangup(&server.runtime)?;
+            reload::watch(loaded, Arc::clone(&server.pipeline.in_force), wake)?;
+        }
         server.start_inputs(
             inputs,
             config,
@@ -437,6 +452,37 @@ pub(crate) fn position_key(path: &str, identity: &str) -> String {
 /// One recorder per process.
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().context("cannot set up metrics")
+}
+
+/// Whoever sends SIGHUP wants the rules to be read again.
+fn on_hangup(runtime: &tokio::runtime::Runtime) -> anyhow::Result<crossbeam_channel::Receiver<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // One wish waits while another is fulfilled; further ones are the same wish.
+    let (wish, wake) = crossbeam_channel::bounded(1);
+    let _inside = runtime.enter();
+    let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    runtime.spawn(async move {
+        while hangups.recv().await.is_some() {
+            let _already_wished = wish.try_send(());
+        }
+    });
+    Ok(wake)
+}
+
+/// The terminal that the program was started from has gone: the other reason for a SIGHUP, and an end.
+pub(crate) async fn terminal_lost() {
+    use std::io::IsTerminal as _;
+    use tokio::signal::unix::{SignalKind, signal};
+    if std::io::stderr().is_terminal()
+        && let Ok(mut hangups) = signal(SignalKind::hangup())
+    {
+        while hangups.recv().await.is_some() {
+            if !std::io::stderr().is_terminal() {
+                return;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Ctrl-C or SIGTERM.

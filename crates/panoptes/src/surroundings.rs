@@ -13,7 +13,7 @@ use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
 
 use crate::cli::Global;
-use crate::rules as rule_files;
+use crate::rules::RuleSources;
 
 /// The configuration: defaults, file, environment, command line.
 pub(crate) fn config(global: &Global, mut overrides: Vec<Override>) -> anyhow::Result<Config> {
@@ -28,17 +28,24 @@ pub(crate) fn config(global: &Global, mut overrides: Vec<Override>) -> anyhow::R
     Ok(Config::load(global.config.as_deref(), &Environment::of_process(), overrides, &formats)?)
 }
 
-/// The rules in force: shipped, configured, and those under `more`.
-pub(crate) fn rules(config: &Config, more: &[PathBuf], shipped: bool) -> anyhow::Result<RuleSet> {
-    let mut files = if shipped && config.rules.shipped { rule_files::shipped() } else { Vec::new() };
-    files.extend(rule_files::read(&config.rules.paths)?);
-    files.extend(rule_files::read(more)?);
+/// Where the rules in force come from: shipped, configured, and those under `more`.
+pub(crate) fn rule_sources(config: &Config, more: &[PathBuf], shipped: bool) -> RuleSources {
     let mut disabled = config.rules.disabled.clone();
     if config.never_seen.is_none() {
         disabled.insert(panoptes_detect::NEVER_SEEN_RULE_ID.to_owned());
     }
-    let options = CompileOptions { disabled, min_level: config.rules.min_level };
-    Ok(rule_files::compile(files, &options))
+    RuleSources {
+        shipped: shipped && config.rules.shipped,
+        paths: config.rules.paths.iter().chain(more).cloned().collect(),
+        options: CompileOptions { disabled, min_level: config.rules.min_level },
+    }
+}
+
+/// The rules in force, compiled; what is wrong with their files is told on standard error.
+pub(crate) fn rules(config: &Config, more: &[PathBuf], shipped: bool) -> anyhow::Result<RuleSet> {
+    let loaded = rule_sources(config, more, shipped).load()?;
+    loaded.tell();
+    Ok(loaded.rules)
 }
 
 /// The key, made if there is none and `data_dir` is empty: a new key for old evidence would only hide that the old

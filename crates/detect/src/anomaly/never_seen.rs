@@ -61,6 +61,7 @@ pub(crate) fn meta(reports: bool) -> RuleMeta {
         falsepositives: vec!["Programs that were updated or reconfigured".to_owned()],
         references: Vec::new(),
         log_source: "messages of linux.*, json, keyvalue and plain".to_owned(),
+        sources: Vec::new(),
         datasets: Vec::new(),
         reports,
     }

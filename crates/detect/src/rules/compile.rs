@@ -8,23 +8,30 @@ use rsigma_parser::{CorrelationRule, FilterRule, FilterRuleTarget, Level, SigmaR
 
 use super::correlation::{Known, compile as compile_correlation};
 use super::error::RuleError;
-use super::load::{Document, Parsed, compile_error, load};
+use super::load::{Document, Parsed, load};
 use super::{Body, CompileOptions, RULES_MAX, Rule, RuleFile, RuleMeta, RuleSet, filter};
-use crate::sigma::{Matcher, Plans};
+use crate::sigma::{Engine, Mapping, Matcher, Placeholders, Program, is_everything};
 
 /// Sigma lets a rule leave its level out; such a rule is neither noise nor an emergency.
 const LEVEL_DEFAULT: Severity = Severity::Medium;
 
 pub(super) fn compile(files: &[RuleFile], options: &CompileOptions) -> (RuleSet, Vec<RuleError>) {
     let mut errors = Vec::new();
-    let documents = load(files, &mut errors);
+    let (mappings, rules): (Vec<&RuleFile>, Vec<&RuleFile>) = files.iter().partition(|it| it.path.ends_with(".toml"));
+    let mut mapping = Mapping::load(mappings.into_iter(), options.ignore_log_sources, &mut errors);
+    let documents = load(&rules, &mut errors);
     let documents = without_duplicates(&documents, &mut errors);
     let filters = filters_of(&documents, &mut errors);
 
-    let mut set = Building::default();
+    mapping.add_own_datasets(documents.iter().filter_map(|document| match &document.parsed {
+        Parsed::Event(rule) => Some(&rule.logsource),
+        _ => None,
+    }));
+
+    let mut set = Building::new(mapping);
     for document in &documents {
         if let Parsed::Event(rule) = &document.parsed
-            && let Err(error) = set.add_event_rule(document, rule, &filters)
+            && let Err(error) = set.add_event_rule(document, rule, &filters, options, &mut errors)
         {
             errors.push(error);
         }
@@ -42,7 +49,7 @@ pub(super) fn compile(files: &[RuleFile], options: &CompileOptions) -> (RuleSet,
     errors.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let detector = crate::anomaly::never_seen_meta(true).summary;
     let wants_patterns = detector.level >= options.min_level && !options.disabled.contains(&detector.id);
-    (set.finish(wants_patterns), errors)
+    (set.finish(wants_patterns, options.placeholders.clone()), errors)
 }
 
 /// The documents whose id and name nobody used before, at most [`RULES_MAX`].
@@ -109,8 +116,9 @@ fn filters_of<'d>(documents: &[&'d Document], errors: &mut Vec<RuleError>) -> Ve
     filters
 }
 
-#[derive(Default)]
 struct Building {
+    mapping: Arc<Mapping>,
+    program: Program,
     rules: Vec<Rule>,
     fingerprints: Vec<u128>,
     /// By id and by name.
@@ -121,6 +129,18 @@ struct Building {
 }
 
 impl Building {
+    fn new(mapping: Mapping) -> Self {
+        Self {
+            mapping: Arc::new(mapping),
+            program: Program::new(),
+            rules: Vec::new(),
+            fingerprints: Vec::new(),
+            by_reference: BTreeMap::new(),
+            generated: BTreeSet::new(),
+            counted: BTreeSet::new(),
+        }
+    }
+
     fn add(&mut self, fingerprint: u128, rule: Rule) {
         let index = self.rules.len() as u32;
         let references = [Some(rule.meta.summary.id.clone()), rule.meta.name.clone()];
@@ -134,6 +154,8 @@ impl Building {
         document: &Document,
         rule: &SigmaRule,
         filters: &[NumberedFilter<'_>],
+        options: &CompileOptions,
+        warnings: &mut Vec<RuleError>,
     ) -> Result<(), RuleError> {
         let mut filtered = rule.clone();
         let mut texts = vec![document.text.as_bytes()];
@@ -143,7 +165,26 @@ impl Building {
                 texts.push(filter_document.text.as_bytes());
             }
         }
-        let matcher = Matcher::compile(&filtered).map_err(|error| compile_error(document, &error))?;
+        let matcher = Matcher::compile(&mut self.program, &self.mapping, &filtered, &options.placeholders)
+            .map_err(|error| document.place_of(&error.needle).error(error.reason, error.cure))?;
+        for name in &matcher.unknown_placeholders {
+            let reason = format!("the placeholder `%{name}%` has no list, so its value matches nothing");
+            let cure = "give it one in the configuration (`rules.placeholders`)";
+            warnings.push(RuleError { loaded: true, ..document.place_of(name).error(reason, cure) });
+        }
+        let mut sources: Vec<String> = Vec::new();
+        let mut datasets: Vec<String> = Vec::new();
+        for source in matcher.sources.iter().filter_map(|it| self.mapping.sources.get(*it as usize)) {
+            sources.push(source.name.clone());
+            datasets.extend(source.datasets().map(str::to_owned));
+        }
+        if options.ignore_log_sources || is_everything(&rule.logsource) {
+            sources.push("any event".to_owned());
+        }
+        for list in [&mut sources, &mut datasets] {
+            list.sort_unstable();
+            list.dedup();
+        }
         let meta = RuleMeta {
             summary: summary(&rule.id, &rule.title, rule.level, &rule.tags),
             kind: "event",
@@ -158,15 +199,17 @@ impl Building {
             falsepositives: rule.falsepositives.clone(),
             references: rule.references.clone(),
             log_source: matcher.source_text(),
-            datasets: matcher.datasets(),
+            sources,
+            datasets,
             reports: false,
         };
         let entities = entities_of(document, &rule.custom_attributes)?;
         let rule = Rule {
             meta,
-            entities: matcher.ecs_names(entities),
-            context: matcher.ecs_names(rule.fields.clone()),
+            entities: matcher.event_names(&self.mapping, &entities),
+            context: matcher.event_names(&self.mapping, &rule.fields),
             body: Body::Event(Box::new(matcher)),
+            syntax: options.keep_syntax.then(|| Box::new(filtered)),
             feeds: Vec::new(),
         };
         self.add(content_hash(&texts), rule);
@@ -241,13 +284,14 @@ impl Building {
             falsepositives: rule.falsepositives.clone(),
             references: rule.references.clone(),
             log_source: String::new(),
+            sources: Vec::new(),
             datasets: Vec::new(),
             reports: false,
         };
         let fingerprint = correlation.fingerprint;
         let context = rule.fields.clone();
         let body = Body::Correlation(Box::new(correlation));
-        self.add(fingerprint, Rule { meta, body, entities, context, feeds: Vec::new() });
+        self.add(fingerprint, Rule { meta, body, entities, context, syntax: None, feeds: Vec::new() });
         Ok(())
     }
 
@@ -262,7 +306,7 @@ impl Building {
         }
     }
 
-    fn finish(mut self, wants_patterns: bool) -> RuleSet {
+    fn finish(mut self, wants_patterns: bool, placeholders: Placeholders) -> RuleSet {
         // A correlation that nobody hears of need not run, nor what only it counts. Members come before what counts
         // them, so going backwards settles each rule once.
         let mut is_needed = vec![false; self.rules.len()];
@@ -278,11 +322,11 @@ impl Building {
             Body::Event(matcher) if is_needed.get(index) == Some(&true) => Some((index as u32, &**matcher)),
             _ => None,
         });
-        let plans = Plans::build(matchers);
+        let engine = Engine::build(self.program, self.mapping, matchers);
         let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports)).chain([wants_patterns.into()]);
         let parts: Vec<[u8; 16]> = self.fingerprints.iter().copied().chain(reports).map(u128::to_le_bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(|it| it.as_slice()).collect();
-        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, plans, wants_patterns }
+        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, engine, wants_patterns, placeholders }
     }
 }
 

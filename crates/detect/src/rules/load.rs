@@ -9,6 +9,9 @@ use yaml_serde::Value;
 use super::error::{Place, RuleError};
 use super::{RULE_FILE_BYTES_MAX, RuleFile};
 
+/// How deep brackets may be nested in a document. A deeper one is an error.
+const NESTING_MAX: usize = 256;
+
 /// A parsed document.
 pub(crate) enum Parsed {
     Event(Box<SigmaRule>),
@@ -38,7 +41,7 @@ fn place_of(place: &Place, text: &str, needle: &str) -> Place {
 }
 
 /// Parses all documents of all files; what is wrong goes to `errors`.
-pub(crate) fn load(files: &[RuleFile], errors: &mut Vec<RuleError>) -> Vec<Document> {
+pub(crate) fn load(files: &[&RuleFile], errors: &mut Vec<RuleError>) -> Vec<Document> {
     let mut documents = Vec::new();
     for file in files {
         load_file(&mut documents, errors, file);
@@ -110,28 +113,26 @@ fn is_blank(line: &str) -> bool {
 fn load_document(out: &mut Vec<Document>, errors: &mut Vec<RuleError>, place: &Place, text: &str) {
     let title = text.lines().find_map(|line| line.strip_prefix("title:")).map(clean_title);
     let place = Place { title, ..place.clone() };
-    // One document is read as YAML first, because only this error knows its line. A stream of documents is not one.
-    let is_stream = text.lines().any(|line| line.trim_end() == "---");
-    if !is_stream && let Err(error) = yaml_serde::from_str::<Value>(text) {
-        let place = match error.location() {
-            Some(location) => Place {
-                line: place.line.map(|first| first + (location.line() as u32).saturating_sub(1)),
-                column: Some(location.column() as u32),
-                ..place
-            },
-            None => place,
-        };
-        errors.push(place.error(format!("not YAML: {error}"), "correct the indentation or quote the value"));
+    if nesting(text) > NESTING_MAX {
+        let reason = format!("it is nested deeper than {NESTING_MAX}");
+        errors.push(place.error(reason, "split the condition or the rule"));
         return;
     }
     let collection = match parse_sigma_yaml(text) {
         Ok(collection) => collection,
         Err(error) => {
-            errors.push(sigma_error(&place, text, &error.to_string(), error.location()));
+            errors.push(match yaml_error(&place, text) {
+                Some(error) => error,
+                None => sigma_error(&place, text, &error.to_string(), error.location()),
+            });
             return;
         }
     };
     let loaded = !collection.is_empty();
+    if !loaded && let Some(error) = yaml_error(&place, text) {
+        errors.push(error);
+        return;
+    }
     for reason in &collection.errors {
         errors.push(RuleError { loaded, ..sigma_error(&place, text, reason, None) });
     }
@@ -148,6 +149,42 @@ fn load_document(out: &mut Vec<Document>, errors: &mut Vec<RuleError>, place: &P
     for filter in collection.filters {
         add(&filter.title.clone(), Parsed::Filter(Box::new(filter)));
     }
+}
+
+/// What is wrong with `text` as YAML: only this error knows its line. A stream of documents is not asked.
+fn yaml_error(place: &Place, text: &str) -> Option<RuleError> {
+    if text.lines().any(|line| line.trim_end() == "---") {
+        return None;
+    }
+    let error = yaml_serde::from_str::<Value>(text).err()?;
+    let place = match error.location() {
+        Some(location) => Place {
+            line: place.line.map(|first| first + (location.line() as u32).saturating_sub(1)),
+            column: Some(location.column() as u32),
+            ..place.clone()
+        },
+        None => place.clone(),
+    };
+    Some(place.error(format!("not YAML: {error}"), "correct the indentation or quote the value"))
+}
+
+/// How deep brackets and negations go, at most: the parsers of YAML and of conditions go as deep.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    let mut negations = 0;
+    for word in text.split_whitespace() {
+        negations = if word.trim_start_matches('(') == "not" { negations + 1 } else { 0 };
+        deepest = deepest.max(negations);
+    }
+    deepest
 }
 
 fn clean_title(text: &str) -> String {
@@ -196,23 +233,6 @@ fn lower_first(text: &str) -> String {
         Some(first) => first.to_lowercase().chain(characters).map(|it| if it == '\n' { ' ' } else { it }).collect(),
         None => String::new(),
     }
-}
-
-/// What an error of the compiler of rules is, in words of ours.
-pub(crate) fn compile_error(document: &Document, error: &rsigma_eval::EvalError) -> RuleError {
-    use rsigma_eval::EvalError;
-    let (needle, cure) = match error {
-        EvalError::UnknownDetection(name) => (name.as_str(), "define it under `detection` or correct the condition"),
-        EvalError::InvalidRegex(_) => ("|re", "correct the regular expression (no look-around, no back-references)"),
-        EvalError::InvalidCidr(_) => ("|cidr", "write the network as address/bits"),
-        EvalError::InvalidModifiers(_) => ("detection:", "keep one way of comparing per field"),
-        _ => ("detection:", "see docs/sigma.md for what is supported"),
-    };
-    let place = match error {
-        EvalError::UnknownDetection(_) => document.place_of("condition:"),
-        _ => document.place_of(needle),
-    };
-    place.error(lower_first(&error.to_string()), cure)
 }
 
 #[cfg(test)]

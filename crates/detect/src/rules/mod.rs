@@ -4,16 +4,17 @@ mod compile;
 mod correlation;
 mod error;
 mod filter;
+mod lint;
 mod load;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use panoptes_model::{RuleSummary, Severity};
+use panoptes_model::{Event, RuleSummary, Severity};
 
 pub(crate) use self::correlation::{Correlation, CorrelationKind, KeyField};
 pub use self::error::RuleError;
-use crate::sigma::{Matcher, Plans};
+use crate::sigma::{Engine, Explanation, LowerError, Matcher};
 
 /// The largest rule file. A larger one is an error of that file.
 pub const RULE_FILE_BYTES_MAX: usize = 1 << 20;
@@ -35,6 +36,12 @@ pub struct CompileOptions {
     pub min_level: Severity,
     /// Ids of rules that make no findings.
     pub disabled: BTreeSet<String>,
+    /// Lists for Sigma's placeholders (`field|expand: '%admins%'`), by name.
+    pub placeholders: BTreeMap<String, Vec<String>>,
+    /// Ask every rule about every event, under the field names that it uses: to try rules on events of no known source.
+    pub ignore_log_sources: bool,
+    /// Keep what [`RuleSet::explain`] needs; it costs memory.
+    pub keep_syntax: bool,
 }
 
 /// What a rule is, for people.
@@ -57,7 +64,9 @@ pub struct RuleMeta {
     /// The log source in one line; empty for correlations.
     pub log_source: String,
     /// The datasets whose events it is asked about. An event rule with none matches nothing that is normalised today.
-    pub datasets: Vec<&'static str>,
+    pub datasets: Vec<String>,
+    /// The sources of the mappings through which it is asked, by name.
+    pub sources: Vec<String>,
     /// Whether it makes findings of its own: `false` if it is disabled, below the minimum level, or there only to be
     /// counted by a correlation.
     pub reports: bool,
@@ -75,6 +84,8 @@ pub(crate) struct Rule {
     pub(crate) entities: Vec<String>,
     /// Fields worth showing beside them (Sigma's `fields`).
     pub(crate) context: Vec<String>,
+    /// What was read, filters applied, if [`CompileOptions::keep_syntax`] asked for it.
+    pub(crate) syntax: Option<Box<rsigma_parser::SigmaRule>>,
     /// The correlations that count it, as indexes into [`RuleSet::rules`], least first.
     pub(crate) feeds: Vec<u32>,
 }
@@ -82,11 +93,12 @@ pub(crate) struct Rule {
 /// Compiled rules: single-event rules first, then correlations, each behind the rules that it names.
 pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
-    pub(crate) plans: Plans,
+    pub(crate) engine: Engine,
     /// Changes with any rule: hits that were made with another set are not used.
     pub(crate) fingerprint: u128,
     /// Whether the detector of never-seen messages may report.
     pub(crate) wants_patterns: bool,
+    placeholders: BTreeMap<String, Vec<String>>,
 }
 
 impl RuleSet {
@@ -103,6 +115,11 @@ impl RuleSet {
     /// What each detector is that needs no rule.
     pub fn detectors(&self) -> Vec<RuleMeta> {
         vec![crate::anomaly::never_seen_meta(self.wants_patterns)]
+    }
+
+    /// Changes with any rule, and with which of them report.
+    pub fn fingerprint(&self) -> u128 {
+        self.fingerprint
     }
 
     pub fn len(&self) -> usize {
@@ -127,12 +144,29 @@ impl RuleSet {
                 own.into_iter().chain(&rule.entities).chain(&rule.context)
             })
             .map(String::as_str)
+            .chain(self.engine.fields())
             .chain([crate::window::REPEAT])
             .filter(|name| *name != crate::sigma::URL_DECODED)
             .collect();
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Why the rule at `rule` (in the order of [`rules`](Self::rules)) matches `event`, or why not. `None` if it is a
+    /// correlation, or the set was compiled without [`CompileOptions::keep_syntax`].
+    pub fn explain(&self, rule: usize, event: Event<'_>) -> Option<Explanation> {
+        let rule = self.rules.get(rule)?;
+        let (Body::Event(matcher), Some(syntax)) = (&rule.body, &rule.syntax) else { return None };
+        let explained: Result<Explanation, LowerError> =
+            crate::sigma::explain(&self.engine, matcher, syntax, &self.placeholders, event);
+        // It compiled before.
+        explained.ok()
+    }
+
+    /// Bytes of memory of what was compiled so far for the events that came, roughly.
+    pub fn matcher_memory_bytes(&self) -> usize {
+        self.engine.memory_bytes()
     }
 
     pub(crate) fn rule(&self, index: u32) -> Option<&Rule> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::corpora::corpora;
 use crate::lines::{compile_pack, files, normalized, schema_of, shipped_rules};
 use panoptes_detect::testing::RuleTest;
-use panoptes_detect::{Detector, DetectorOptions};
+use panoptes_detect::{CompileOptions, Detector, DetectorOptions, RuleSet};
 use panoptes_model::{Finding, FindingOrigin, Origin, Severity, Timestamp};
 
 #[test]
@@ -21,7 +21,7 @@ fn every_shipped_rule_loads_and_is_described() {
         let id = rule.summary.id.as_bytes();
         assert!(id.len() == 36 && id[14] == b'4', "{title}: the id is no random UUID");
         if rule.kind == "event" {
-            assert!(!rule.datasets.is_empty(), "{title} is asked of nothing");
+            assert!(!rule.sources.is_empty(), "{title} is asked of nothing");
         }
         if rule.reports {
             assert!(!rule.falsepositives.is_empty(), "{title} does not say when it is wrong");
@@ -70,6 +70,34 @@ fn every_shipped_rule_fires_where_its_test_says_and_nowhere_else() {
         failures.extend(failed.iter().map(|it| format!("{path}: {it}")));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn explanations_say_what_the_engine_found() {
+    let options = CompileOptions { keep_syntax: true, ..CompileOptions::default() };
+    let (rules, _) = RuleSet::compile(files(&shipped_rules(), ".yml"), &options);
+    let rules = Arc::new(rules);
+    let schema = schema_of(&rules);
+    let (mut fired, mut asked) = (0, 0);
+    for file in files(&shipped_rules(), ".test.toml") {
+        let test = RuleTest::parse(&file.path, &file.text).unwrap();
+        let origin = Origin { source: "test".to_owned(), ..Origin::default() };
+        test.run(&rules, &file.path.replace(".test.toml", ".yml"), |lines, now| {
+            let batch = normalized(&schema, &origin, 1, lines.iter().take(20).map(String::as_str), now);
+            let hits: BTreeSet<(u32, u32)> = rules.prepare(&batch).pairs().collect();
+            for (event, at) in batch.events().zip(0..) {
+                for (meta, rule) in rules.rules().zip(0..) {
+                    let Some(explanation) = rules.explain(rule as usize, event) else { continue };
+                    let says = format!("{} on {}: {explanation:#?}", meta.summary.title, event.original());
+                    assert_eq!(explanation.fires(), hits.contains(&(at, rule)), "{says}");
+                    asked += 1;
+                    fired += u32::from(explanation.fires());
+                }
+            }
+            normalized(&schema, &origin, 1, lines.iter().map(String::as_str), now)
+        });
+    }
+    assert!(fired > 100 && asked > 10 * fired, "{fired} of {asked}");
 }
 
 /// Findings of the shipped rules over one file of the corpora.

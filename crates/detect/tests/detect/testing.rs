@@ -70,8 +70,42 @@ fn a_file_that_is_no_test_is_refused() {
         "now = 10:30:00\n",
         "now = 2026-03-01T12:00:00Z\nfire = []",
         "now = 2026-03-01T12:00:00Z\n[[fires]]\nwhy = \"\"\nlog = \"x\"\nrepeat = 4000000000\n",
+        "now = 2026-03-01T12:00:00Z\n[[fires]]\nwhy = \"\"\n",
+        "now = 2026-03-01T12:00:00Z\n[[fires]]\nwhy = \"\"\nevents = \"{\"\n",
+        "now = 2026-03-01T12:00:00Z\n[[fires]]\nwhy = \"\"\nevents = \"[1]\"\n",
     ] {
         let error = RuleTest::parse("a.test.toml", text).unwrap_err().to_string();
         assert!(error.starts_with("a.test.toml is not a rule test: "), "{error}");
     }
+}
+
+#[test]
+fn events_may_be_json_in_any_layout() {
+    let event = |outcome: &str, seconds: &str| {
+        format!(
+            "{{\n  \"timestamp\": \"2026-03-01T11:00:{seconds}Z\",\n  \"event\": {{\"dataset\": \"linux.sshd\", \"action\": \
+             \"ssh_login\", \"outcome\": \"{outcome}\"}},\n  \"source\": {{\"ip\": \"203.0.113.9\"}}\n}}"
+        )
+    };
+    let case = |kind: &str, events: &str| format!("[[{kind}]]\nwhy = \"it\"\nevents = '''\n{events}\n'''\n");
+    let attack = format!("[{},{}]\n{}", event("failure", "01"), event("failure", "02"), event("failure", "03"));
+    let quiet = event("success", "01");
+    assert_eq!(failures(&(case("fires", &attack) + &case("silent", &quiet))), [""; 0]);
+    let repeated = case("fires", &event("failure", "{ii}")) + "repeat = 3\ncount = 3\n" + &case("silent", &quiet);
+    assert_eq!(failures(&repeated), [""; 0]);
+    let wrong = failures(&(case("fires", &quiet) + &case("silent", &attack)));
+    assert_eq!(wrong.len(), 2, "{wrong:#?}");
+}
+
+#[test]
+fn each_case_is_told_with_its_kind() {
+    let rules = rules_of(RULES);
+    let schema = schema_of(&rules);
+    let text = format!("now = 2026-03-01T12:00:00Z\n{}", fires(2, "") + SILENT);
+    let test = RuleTest::parse("a.test.toml", &text).unwrap();
+    let mut ended = Vec::new();
+    let normalize =
+        |lines: &[String], now| normalized(&schema, &Origin::default(), 1, lines.iter().map(String::as_str), now);
+    test.run_each(&rules, "rules.yml", normalize, |it| ended.push((it.kind, it.why, it.failure.is_some())));
+    assert_eq!(ended, [("fires", "attack".to_owned(), true), ("silent", "quiet".to_owned(), false)]);
 }

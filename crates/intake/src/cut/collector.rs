@@ -3,6 +3,7 @@
 use memchr::memchr_iter;
 use panoptes_model::{Origin, RawBatch, Timestamp};
 
+use crate::audit;
 use crate::budget::Lease;
 use crate::counters::RejectReason;
 use crate::cutter::Positions;
@@ -81,6 +82,11 @@ impl<'l> Collector<'l> {
         }
     }
 
+    /// The format that the configuration fixed for the source.
+    pub(crate) fn format(&self) -> Option<&str> {
+        self.origin.format.as_deref()
+    }
+
     /// Takes one record, or rejects it for what it is.
     pub(crate) fn accept(&mut self, text: &[u8], at: At) -> Result<(), Stop> {
         if text.len() >= LINE_BYTES_MAX {
@@ -152,7 +158,12 @@ impl<'l> Collector<'l> {
         self.bytes
     }
 
-    pub(crate) fn finish(self) -> Collected {
+    pub(crate) fn finish(mut self) -> Collected {
+        for batch in &mut self.batches {
+            let lines = batch.records.len();
+            audit::join(batch, 0);
+            self.records -= (lines - batch.records.len()) as u64;
+        }
         let counts = RejectReason::ALL.into_iter().zip(self.rejected_counts).filter(|(_, n)| *n > 0).collect();
         Collected { batches: self.batches, records: self.records, rejected: self.rejected, rejected_counts: counts }
     }

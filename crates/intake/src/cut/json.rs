@@ -88,10 +88,15 @@ fn string_end(text: &[u8], start: usize, strings: Strings) -> Result<usize, NoEn
 
 /// Each element of the array is a record; an element that is a string is the record's text.
 pub(crate) fn cut_array(out: &mut Collector<'_>, text: &[u8]) -> Result<(), Stop> {
-    let mut lines = LineCount::new(text);
     let mut walk = Walk { text, index: text.len() - without_mark(text).len() };
     walk.blanks();
-    walk.index += 1;
+    cut_list(out, text, walk.index)
+}
+
+/// The same for the list that begins at `list` and is the last thing in the text.
+pub(super) fn cut_list(out: &mut Collector<'_>, text: &[u8], list: usize) -> Result<(), Stop> {
+    let mut lines = LineCount::new(text);
+    let mut walk = Walk { text, index: list + 1 };
     walk.blanks();
     if walk.peek() == Some(b']') {
         return after(out, &mut walk, &mut lines);
@@ -169,7 +174,7 @@ pub(crate) fn cut_sequence(out: &mut Collector<'_>, text: &[u8]) -> Result<(), S
             Ok(length) => {
                 walk.index = start + length;
                 let at = At { line: lines.at(start), offset: start as u64, end: walk.index as u64 };
-                out.accept(rest.get(..length).unwrap_or_default(), at)?;
+                super::accept_object(out, rest.get(..length).unwrap_or_default(), at)?;
             }
             Err(problem) => return reject_rest(out, &mut lines, start, text.len(), problem.as_str()),
         }

@@ -21,7 +21,7 @@ pub use self::tailer::{FileTailer, Step};
 use self::watch::Watch;
 use super::InputKind;
 use crate::context::{Context, InputError};
-use crate::limits::{COMMIT_RETRY, FILE_HINT_PAUSE, FILE_POLL, FILES_MAX};
+use crate::limits::{AUDIT_HOLD, COMMIT_RETRY, FILE_HINT_PAUSE, FILE_POLL, FILES_MAX};
 use crate::sink::SinkError;
 
 pub(super) static KIND: InputKind =
@@ -118,16 +118,18 @@ impl FileInput {
             };
             tailer = back;
             watch.follow(folders);
+            let holds = step.holds;
             if !step.batch.is_empty() && !commit(&context, step.batch, step.cut).await {
                 return None;
             }
             if step.more {
                 continue;
             }
+            let pause = if holds { AUDIT_HOLD } else { FILE_POLL };
             tokio::select! {
                 () = context.shutdown.cancelled() => {}
                 () = watch.changed() => tokio::time::sleep(FILE_HINT_PAUSE).await,
-                () = tokio::time::sleep(FILE_POLL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         Some(tailer.into_positions())

@@ -80,6 +80,8 @@ pub enum Problem {
     Broken { source: io::Error },
     #[error("record on line {line} rejected: {reason}")]
     Record { line: u64, reason: String },
+    #[error("{rows} rows have no header (`#fields`, `#Fields`) or do not fit it: their text is kept as it is")]
+    RowsUnfit { rows: u64 },
     #[error("{records} more records were rejected")]
     RecordsMore { records: u64 },
     #[error(

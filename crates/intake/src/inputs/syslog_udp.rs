@@ -1,7 +1,8 @@
 //! Syslog over UDP: one datagram, one message. Framing only, `normalize` reads the messages.
 //!
 //! *Takes* datagrams; line feeds, carriage returns and NULs at their end are no part of the message. *Position* is
-//! the number of the datagram since the start. UDP cannot slow its sender down: what the queue or the kernel had no
+//! the number of the datagram since the start. Datagrams that are lines of one audit event are joined, and counted one
+//! by one all the same. UDP cannot slow its sender down: what the queue or the kernel had no
 //! room for is lost, and counted as dropped. The sender's address is in `Origin::peer` and is as easily forged as any
 //! datagram's.
 
@@ -16,6 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout};
 
 use super::InputKind;
+use crate::audit::{self, Ending};
 use crate::context::{Context, InputError};
 use crate::counters::{DropReason, SourceCounts};
 use crate::flight::Flight;
@@ -223,18 +225,34 @@ impl Receiver {
         if self.batch.is_empty() {
             return;
         }
-        let records = self.batch.records.len() as u64;
-        let offered = if self.flight.len() < UDP_IN_FLIGHT_MAX {
-            self.context.sink.try_commit(std::mem::take(&mut self.batch))
-        } else {
-            Err(Full(std::mem::take(&mut self.batch)))
-        };
-        match offered {
-            Ok(pending) => self.flight.push(pending, records),
-            Err(Full(batch)) => {
-                self.batch = batch;
-                self.flush_at = Some(Instant::now() + STREAM_FLUSH);
+        let held_from = audit::held_from(&self.batch, 0, Ending::Live(self.context.now()));
+        let offered = match held_from {
+            _ if self.flight.len() >= UDP_IN_FLIGHT_MAX => None,
+            Some(from) => {
+                // Joined in a copy: should the queue be full, the datagrams are still there to be counted one by one.
+                let mut offer = self.batch.clone();
+                let rest = audit::split(&mut offer, from);
+                audit::join(&mut offer, 0);
+                let pending = if offer.is_empty() { None } else { self.context.sink.try_commit(offer).ok() };
+                pending.map(|it| (it, from, rest))
             }
+            None => {
+                let records = self.batch.records.len();
+                match self.context.sink.try_commit(std::mem::take(&mut self.batch)) {
+                    Ok(pending) => Some((pending, records, RawBatch::new())),
+                    Err(Full(batch)) => {
+                        self.batch = batch;
+                        None
+                    }
+                }
+            }
+        };
+        if let Some((pending, datagrams, rest)) = offered {
+            self.flight.push(pending, datagrams as u64);
+            self.batch = rest;
+        }
+        if !self.batch.is_empty() {
+            self.flush_at = Some(Instant::now() + STREAM_FLUSH);
         }
     }
 
@@ -242,10 +260,11 @@ impl Receiver {
         if self.batch.is_empty() {
             return;
         }
-        let records = self.batch.records.len() as u64;
+        let datagrams = self.batch.records.len() as u64;
+        audit::join(&mut self.batch, 0);
         match self.context.sink.enqueue(std::mem::take(&mut self.batch)).await {
-            Ok(pending) => self.flight.push(pending, records),
-            Err(error) => self.counts.settle::<()>(&Err(error), records),
+            Ok(pending) => self.flight.push(pending, datagrams),
+            Err(error) => self.counts.settle::<()>(&Err(error), datagrams),
         }
     }
 

@@ -124,6 +124,18 @@ async fn each_kind_of_body_becomes_its_records() {
 }
 
 #[tokio::test]
+async fn the_lines_of_an_audit_event_count_as_the_record_that_they_become() {
+    let (context, mut pipeline) = start();
+    let (address, _) = serve(&context, HttpConfig::default()).await;
+    let body = b"type=CWD msg=audit(1.5:7): a\ntype=PATH msg=audit(1.5:7): b\nthird\n\0\x01\x02\x03";
+    let (reply, records) = post(address, &mut pipeline, &["Content-Type: text/plain"], body).await;
+    assert_eq!(texts(&records), ["type=CWD msg=audit(1.5:7): a\ntype=PATH msg=audit(1.5:7): b", "third"]);
+    assert_eq!((reply.json["accepted"].as_u64(), reply.json["rejected_total"].as_u64()), (Some(2), Some(1)));
+    let totals = balanced(&context.counters);
+    assert_eq!((totals.received, totals.accepted), (3, 2));
+}
+
+#[tokio::test]
 async fn compressed_bodies_are_understood() {
     let (context, mut pipeline) = start();
     let (address, _) = serve(&context, HttpConfig::default()).await;

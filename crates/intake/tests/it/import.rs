@@ -71,6 +71,24 @@ fn json_texts_and_tables_become_their_records() {
 }
 
 #[test]
+fn carried_records_and_rows_below_a_header_become_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(LINE_BYTES_MAX - 100);
+    let trail = format!("{{\"Records\":[{{\"a\":\"{long}\"}},{{\"a\":2}}]}}");
+    let trail = write(folder.path(), "trail.json.gz", &gzip(trail.as_bytes()));
+    let (records, problems) = import(&[trail]);
+    assert!(problems.is_empty() && records.len() == 2, "longer than a line may be: {problems:?}");
+    let cut = write(folder.path(), "cut.json", b"{\"Records\":[{\"a\":1},{\"a\":");
+    let (records, problems) = import(&[cut]);
+    assert_eq!(texts(&records), ["{\"a\":1}"]);
+    assert!(matches!(problems[0].problem, Problem::Record { line: 1, .. }) && problems[0].position == Some(20));
+    let zeek = write(folder.path(), "conn.tsv", b"#separator \\x09\n#fields\ta\tb\n1\t2\nx\n3\n");
+    let (records, problems) = import(&[zeek]);
+    assert_eq!(texts(&records), [r#"{"a":"1","b":"2"}"#, "x", "3"]);
+    assert!(matches!(problems[..], [FileProblem { problem: Problem::RowsUnfit { rows: 2 }, .. }]), "{problems:?}");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let good = gzip(&b"line\n".repeat(100_000));
@@ -198,4 +216,21 @@ fn an_import_ends_when_the_log_fails() {
     pipeline.join().unwrap();
     let totals = balanced(&counters);
     assert!(totals.accepted > 0 && totals.dropped.iter().any(|it| it.0 == "not_durable"));
+}
+
+#[test]
+fn audit_events_are_whole_wherever_a_file_is_parted() {
+    let folder = tempfile::tempdir().unwrap();
+    let line =
+        |kind: &str, serial: u32| format!("type={kind} msg=audit(1705314600.123:{serial}): {}\n", "x".repeat(200));
+    let events = 20_000;
+    let pair = |it: u32| [line("SYSCALL", it), line("SYSCALL", it + 1), line("CWD", it), line("CWD", it + 1)];
+    let text: String = (0..events).step_by(2).flat_map(pair).collect();
+    let path = write(folder.path(), "audit.log", text.as_bytes());
+    let (seen, problems) = import(&[path]);
+    assert!(problems.is_empty());
+    let given = text.lines().count();
+    assert_eq!(seen.iter().map(|it| it.text.lines().count()).sum::<usize>(), given);
+    assert_eq!(seen.len(), events as usize, "none is in two pieces");
+    assert_eq!(seen.last().unwrap().position, text.len() as u64);
 }

@@ -155,3 +155,34 @@ async fn peers_are_told_apart_and_bounded_per_batch() {
     }
     assert_eq!((records, peers.len()), (count, count));
 }
+
+#[tokio::test]
+async fn datagrams_of_one_audit_event_are_one_record_and_counted_one_by_one() {
+    let (context, mut pipeline) = start();
+    let (address, running) = listen_udp(&context).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let datagram = |kind: &str| format!("<13>Jan 15 10:30:00 h audispd: type={kind} msg=audit(1705314600.123:7): a=b");
+    for kind in ["SYSCALL", "EXECVE", "PROCTITLE"] {
+        socket.send_to(datagram(kind).as_bytes(), address).await.unwrap();
+    }
+    let records = pipeline.records(1).await;
+    let whole = [datagram("SYSCALL"), datagram("EXECVE"), datagram("PROCTITLE")].join("\n");
+    assert_eq!(texts(&records), [whole]);
+    let counters = context.counters.clone();
+    context.shutdown.cancel();
+    drop(context);
+    assert!(pipeline.rest().await.is_empty());
+    running.await.unwrap();
+    assert_eq!(balanced(&counters).accepted, 3);
+}
+
+#[tokio::test]
+async fn counted_messages_of_one_audit_event_are_one_record() {
+    let (context, mut pipeline) = start();
+    let (address, _running) = listen_tcp(&context).await;
+    let message = |kind: &str| format!("<13>1 - h audispd - - - type={kind} msg=audit(1705314600.123:7): a=b");
+    let counted = |kind: &str| format!("{} {}", message(kind).len(), message(kind));
+    send(address, format!("{}{}", counted("SYSCALL"), counted("EXECVE")).as_bytes()).await;
+    let whole = [message("SYSCALL"), message("EXECVE")].join("\n");
+    assert_eq!(texts(&pipeline.records(1).await), [whole]);
+}

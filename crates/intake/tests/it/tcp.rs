@@ -241,3 +241,37 @@ async fn a_used_port_is_named_with_the_cure() {
     let text = error.to_string();
     assert!(text.contains(&taken.local_addr().to_string()) && text.contains("another program"), "{text}");
 }
+
+#[tokio::test]
+async fn the_lines_of_an_audit_event_are_joined_and_a_silent_sender_is_not_waited_for() {
+    let (context, mut pipeline) = start();
+    let (address, running) = listen(&context, TcpConfig::default()).await;
+    let line = |kind: &str, serial: u32| format!("type={kind} msg=audit(1705314600.123:{serial}): a=b");
+    let mut stream = connect(address).await;
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(format!("{}\n{}\n", line("SYSCALL", 1), line("SYSCALL", 2)).as_bytes()).await.unwrap();
+    stream.write_all(format!("{}\n{}\n", line("PROCTITLE", 1), line("CWD", 2)).as_bytes()).await.unwrap();
+    let records = pipeline.records(2).await;
+    let event = |serial, other| format!("{}\n{}", line("SYSCALL", serial), line(other, serial));
+    assert_eq!(texts(&records), [event(1, "PROCTITLE"), event(2, "CWD")], "the connection is still open");
+    assert_eq!(records.iter().map(|it| it.position).collect::<Vec<_>>(), [3, 4]);
+    let counters = context.counters.clone();
+    assert!(stop(context, pipeline, running).await.is_empty());
+    assert_eq!(balanced(&counters).accepted, 2);
+}
+
+#[tokio::test]
+async fn endless_audit_events_do_not_fill_the_memory() {
+    let (context, pipeline) = start();
+    let (address, running) = listen(&context, TcpConfig::default()).await;
+    let text: String = (0..50_000).map(|it| format!("type=SYSCALL msg=audit(1705314600.123:{it}): a=b\n")).collect();
+    let sending = tokio::spawn(async move { send(address, text.as_bytes()).await });
+    let collecting = tokio::spawn(pipeline.rest());
+    sending.await.unwrap();
+    context.shutdown.cancel();
+    let counters = context.counters.clone();
+    drop(context);
+    running.await.unwrap();
+    assert_eq!(collecting.await.unwrap().len(), 50_000);
+    assert_eq!(balanced(&counters).accepted, 50_000);
+}

@@ -5,7 +5,7 @@
 
 use panoptes_model::{Anomaly, BatchWriter, Value, field};
 
-use super::{Declined, FormatKind};
+use super::{Declined, FormatKind, json_sources};
 use crate::context::Context;
 use crate::json::{Malformed, Reason, read_object};
 use crate::{names, time};
@@ -31,6 +31,16 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
 pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Malformed> {
     let start = writer.field_count();
     read_object(writer, text)?;
+    understand(writer, start, text, context);
+    Ok(())
+}
+
+/// Says what the object means whose fields begin at `start`.
+fn understand(writer: &mut BatchWriter<'_>, start: usize, text: &str, context: &Context<'_>) {
+    let marks = json_sources::look(writer, start);
+    if json_sources::read(writer, start, marks, text, context) {
+        return;
+    }
     if let Some(line) = container_line(writer, start, text) {
         // Docker wraps each line of a container in an object of its own.
         let time = writer.field("time").and_then(|id| writer.get(id)).and_then(|value| match value {
@@ -41,14 +51,17 @@ pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &C
             if let (Some(instant), false) = (time, writer.has_time()) {
                 writer.time(instant.time);
             }
-            return Ok(());
+            return;
         }
+    }
+    if json_sources::read_wrapped(writer, start, marks, context) {
+        return;
     }
     names::map(writer, start, context);
     if let Some(line) = shipped_line(writer)
         && super::read_unwrapped(writer, &line, context)
     {
-        return Ok(());
+        return;
     }
     names::classify(writer);
     if !writer.has(field::EVENT_KIND) {
@@ -60,6 +73,14 @@ pub(super) fn write_object(writer: &mut BatchWriter<'_>, text: &str, context: &C
     if !writer.has(field::MESSAGE) {
         writer.text(field::MESSAGE, text);
     }
+}
+
+/// The same for an object that was carried as text by another, whose fields are in the event already: a key that both
+/// have is none that the sender repeated.
+pub(super) fn write_inner(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Malformed> {
+    let start = writer.field_count();
+    json_sources::read_below(writer, text, "")?;
+    understand(writer, start, text, context);
     Ok(())
 }
 

@@ -251,20 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn audit_records_hold_pairs_in_quotes() {
+    fn a_value_in_single_quotes_may_hold_pairs() {
         check(
-            r#"type=USER_LOGIN msg=audit(1705314600.123:456): pid=12 uid=0 msg='op=login acct="bob" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=ssh res=failed'"#,
+            r#"unit=login pid=12 msg='op=login acct="bob" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 res=failed'"#,
             expect![[r#"
-                2024-01-15T10:30:00.123Z
-                type: USER_LOGIN
+                2024-01-15T12:00:00Z
+                unit: login
                 pid: 12
-                uid: 0
                 op: login
                 acct: bob
                 exe: /usr/sbin/sshd
                 hostname: ?
                 addr: 203.0.113.9
-                terminal: ssh
                 res: failed
                 process.pid: 12
                 user.name: bob
@@ -273,8 +271,9 @@ mod tests {
                 event.outcome: failure
                 event.kind: event
                 event.dataset: keyvalue
-                message: type=USER_LOGIN msg=audit(1705314600.123:456): pid=12 uid=0 msg='op=login acct="bob" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=ssh res=failed'
+                message: unit=login pid=12 msg='op=login acct="bob" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 res=failed'
                 panoptes.format: key_value
+                panoptes.anomaly: time_missing
             "#]],
         );
     }

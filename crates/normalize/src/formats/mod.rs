@@ -10,20 +10,26 @@ use panoptes_model::{Anomaly, BatchWriter, field};
 use crate::context::Context;
 
 mod apache_error;
+mod auditd;
 mod container;
 mod json;
+mod json_sources;
 mod key_value;
 mod nginx_error;
 mod plain;
 mod syslog_rfc3164;
 mod syslog_rfc5424;
 mod web_access;
+mod windows_event;
 
+pub(crate) use auditd::write_message as write_audit_message;
+pub use json_sources::json_examples;
 pub(crate) use key_value::looks_like_pairs;
 pub(crate) use plain::{write_findings, write_introduced_findings};
 
 /// Every format.
 pub static ALL: &[&FormatKind] = &[
+    &windows_event::KIND,
     &json::KIND,
     &syslog_rfc5424::KIND,
     &syslog_rfc3164::KIND,
@@ -31,6 +37,7 @@ pub static ALL: &[&FormatKind] = &[
     &nginx_error::KIND,
     &apache_error::KIND,
     &web_access::KIND,
+    &auditd::KIND,
     &key_value::KIND,
     &plain::KIND,
 ];
@@ -95,11 +102,13 @@ pub fn named(name: &str) -> Option<&'static FormatKind> {
 }
 
 type Kinds = [&'static FormatKind];
-static IF_BRACE: &Kinds = &[&json::KIND];
+static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
 static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND];
 static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
 static IF_DIGIT: &Kinds =
     &[&nginx_error::KIND, &container::KIND, &syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
+// `type=…`, `node=…`, `audit: type=…`.
+static IF_AUDIT: &Kinds = &[&auditd::KIND, &syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
 static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
@@ -109,6 +118,7 @@ fn candidates(first: u8) -> &'static Kinds {
         b'<' => IF_ANGLE,
         b'[' => IF_BRACKET,
         b'0'..=b'9' => IF_DIGIT,
+        b't' | b'n' | b'a' => IF_AUDIT,
         _ => IF_OTHER,
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<Outcome> {
     let seen = Arc::clone(&alerts);
     let options = ServerOptions {
         rules: Vec::new(),
+        reload: false,
         on_alerts: Box::new(move |updates| {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let room = UPDATES_MAX.saturating_sub(seen.len());

@@ -21,6 +21,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Outcome> {
     let teller = Teller::start(&config)?;
     let options = ServerOptions {
         rules: args.rules.clone(),
+        reload: true,
         on_alerts: Box::new(move |updates| teller.tell(updates)),
         stdin: args.stdin,
         fold: server::fold_options(&config, FindingOrigin::Live),
@@ -29,12 +30,16 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<Outcome> {
     announce(&server, &config);
     let duration = args.duration;
     server.wait(async move {
-        match duration {
-            Some(duration) => tokio::select! {
-                () = server::interrupted() => {}
-                () = tokio::time::sleep(duration) => {}
-            },
-            None => server::interrupted().await,
+        let over = async {
+            match duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = server::interrupted() => {}
+            () = server::terminal_lost() => {}
+            () = over => {}
         }
     });
     tracing::info!("stopping: taking in what has arrived");

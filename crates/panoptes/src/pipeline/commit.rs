@@ -7,7 +7,7 @@ use panoptes_intake::{Submission, Submissions};
 use panoptes_model::{BATCH_RECORDS_MAX, FrameId, LogFrame, RawBatch, Timestamp};
 use panoptes_store::Store;
 
-use super::{Numbered, Vitals};
+use super::{Committed, InForce, Numbered, Vitals};
 
 /// A group takes no further submission once it holds this much: it bounds what one fsync keeps waiting.
 const GROUP_BYTES_MAX: usize = 2 << 20;
@@ -20,9 +20,9 @@ const FRAME_BYTES: usize = 512 << 10;
 pub(super) fn run(
     submissions: &mut Submissions,
     store: &Store,
-    to_prepare: &Sender<Numbered<LogFrame>>,
+    to_prepare: &Sender<Numbered<Committed>>,
     clock: fn() -> Timestamp,
-    rules_epoch: u64,
+    in_force: &InForce,
     vitals: &Vitals,
 ) {
     let mut next = store.next_frame();
@@ -30,7 +30,9 @@ pub(super) fn run(
     while let Some(submission) = submissions.blocking_recv() {
         let mut group = gather(submissions, submission);
         let before = next;
-        let (frames, placed) = frames(&mut group, &mut next, clock(), rules_epoch);
+        // Asked once per frame: all its events see these rules, whatever is loaded meanwhile.
+        let preparer = in_force.get();
+        let (frames, placed) = frames(&mut group, &mut next, clock(), preparer.rules_epoch());
         match store.append(&frames) {
             Ok(()) => {
                 vitals.set_trouble(None);
@@ -41,7 +43,8 @@ pub(super) fn run(
                     submission.ticket.committed(frame);
                 }
                 for frame in frames {
-                    if to_prepare.send(Numbered { number, item: frame }).is_err() {
+                    let item = Committed { frame, preparer: preparer.clone() };
+                    if to_prepare.send(Numbered { number, item }).is_err() {
                         return;
                     }
                     number += 1;

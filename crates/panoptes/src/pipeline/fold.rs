@@ -71,7 +71,7 @@ impl Folder {
 
     /// Folds a frame that was on disk when the program started.
     pub(super) fn replay(&mut self, frame: PreparedFrame) -> anyhow::Result<()> {
-        self.take(frame);
+        self.take(frame)?;
         if self.pending_frames >= COMMIT_FRAMES_MAX { self.commit() } else { Ok(()) }
     }
 
@@ -86,7 +86,7 @@ impl Folder {
                     early.insert(number, item);
                     while let Some(frame) = early.remove(&next) {
                         next += 1;
-                        self.take(frame);
+                        self.take(frame)?;
                     }
                     // With an empty channel there is time; otherwise let frames share a transaction.
                     if self.pending_frames >= COMMIT_FRAMES_MAX || frames.is_empty() {
@@ -103,7 +103,10 @@ impl Folder {
         Ok(self.catalog)
     }
 
-    fn take(&mut self, frame: PreparedFrame) {
+    fn take(&mut self, frame: PreparedFrame) -> anyhow::Result<()> {
+        if !Arc::ptr_eq(&frame.rules, self.fold.rules()) {
+            self.change_rules(&frame)?;
+        }
         let started = crate::time::stopwatch();
         let mut effects = self.fold.fold(&frame);
         metrics::counter!("panoptes_fold_microseconds_total").increment(started.elapsed_micros());
@@ -121,6 +124,19 @@ impl Folder {
         self.store.keep(frame.events);
         self.pending.absorb(effects);
         self.pending_frames += 1;
+        Ok(())
+    }
+
+    /// `frame` is the first that was prepared with other rules: they are in force from here on. The state is written
+    /// down before, so that a crash after this replays frames of the new rules only, and comes to the same.
+    fn change_rules(&mut self, frame: &PreparedFrame) -> anyhow::Result<()> {
+        self.commit_until_done()?;
+        self.fold.replace_rules(&frame.rules);
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!("{error:#}; after a crash, older records would be read with the new rules");
+        }
+        tracing::debug!("from frame {} on, {} rules are in force", frame.id.0, frame.rules.len());
+        Ok(())
     }
 
     /// Writes what is pending in one transaction, then tells people.

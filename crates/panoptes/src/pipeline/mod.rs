@@ -15,6 +15,7 @@
 
 mod commit;
 mod fold;
+mod in_force;
 mod seal;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use panoptes_store::Store;
 use panoptes_store::log::Recovery;
 
 use self::fold::{Folder, FolderParts};
+pub(crate) use self::in_force::InForce;
 use crate::time;
 
 /// Frames between two stages. Small: a frame may hold 16 MiB, and the log has them all anyway.
@@ -89,8 +91,16 @@ struct Numbered<T> {
     item: T,
 }
 
+/// A frame that is durable, and the rules that were in force when it became so.
+struct Committed {
+    frame: LogFrame,
+    preparer: Preparer,
+}
+
 /// The running threads.
 pub(crate) struct Pipeline {
+    /// Where other rules can be put in force.
+    pub(crate) in_force: Arc<InForce>,
     committer: JoinHandle<()>,
     preparers: Vec<JoinHandle<()>>,
     folder: JoinHandle<anyhow::Result<Catalog>>,
@@ -134,33 +144,41 @@ impl Pipeline {
             let store = Arc::clone(&store);
             spawn("seal", move || seal::run(&store, &seal_receiver, clock))?
         };
+        let mut under_other_rules = 0_u64;
         // Frames may be in segments already but not in the checkpoint, or the other way round.
         for frame in log.frames_after(fold_through.min(store.sealed_through())) {
             match frame {
-                Ok(frame) => folder.replay(preparer.prepare(frame))?,
+                Ok(frame) => {
+                    let is_new_to_fold = frame.id > fold_through;
+                    under_other_rules += u64::from(is_new_to_fold && frame.rules_epoch != preparer.rules_epoch());
+                    folder.replay(preparer.prepare(frame))?;
+                }
                 Err(error) => tracing::error!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
             }
         }
         drop(log);
         folder.commit()?;
+        if under_other_rules > 0 {
+            tracing::info!("the rules have changed since {under_other_rules} frames of the log: they meet today's");
+        }
 
-        let (to_prepare, from_commit) = bounded::<Numbered<LogFrame>>(FRAMES_MAX);
+        let (to_prepare, from_commit) = bounded::<Numbered<Committed>>(FRAMES_MAX);
         let (to_fold, from_prepare) = bounded::<Numbered<PreparedFrame>>(FRAMES_MAX);
+        let in_force = Arc::new(InForce::new(preparer));
         let committer = {
-            let (store, vitals, epoch) = (Arc::clone(&store), Arc::clone(&vitals), 1);
-            spawn("commit", move || commit::run(&mut submissions, &store, &to_prepare, clock, epoch, &vitals))?
+            let (store, vitals, in_force) = (Arc::clone(&store), Arc::clone(&vitals), Arc::clone(&in_force));
+            spawn("commit", move || commit::run(&mut submissions, &store, &to_prepare, clock, &in_force, &vitals))?
         };
         let preparers = (0..preparers.max(1))
             .map(|index| {
-                let (preparer, counters) = (preparer.clone(), counters.clone());
-                let (from, to) = (from_commit.clone(), to_fold.clone());
-                spawn(&format!("prepare-{index}"), move || prepare(&preparer, &counters, &from, &to))
+                let (counters, from, to) = (counters.clone(), from_commit.clone(), to_fold.clone());
+                spawn(&format!("prepare-{index}"), move || prepare(&counters, &from, &to))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         drop(to_fold);
         let folder = spawn("fold", move || folder.run(&from_prepare))?;
         vitals.ready.store(true, Ordering::Release);
-        Ok(Self { committer, preparers, folder, sealer })
+        Ok(Self { in_force, committer, preparers, folder, sealer })
     }
 
     /// Waits for all threads; they end once every [`Sink`](panoptes_intake::Sink) of the queue is gone.
@@ -176,17 +194,12 @@ impl Pipeline {
     }
 }
 
-fn prepare(
-    preparer: &Preparer,
-    counters: &Counters,
-    from: &Receiver<Numbered<LogFrame>>,
-    to: &Sender<Numbered<PreparedFrame>>,
-) {
+fn prepare(counters: &Counters, from: &Receiver<Numbered<Committed>>, to: &Sender<Numbered<PreparedFrame>>) {
     let micros = metrics::counter!("panoptes_prepare_microseconds_total");
     let events = metrics::counter!("panoptes_events_evaluated_total");
-    for Numbered { number, item } in from {
+    for Numbered { number, item: Committed { frame, preparer } } in from {
         let started = time::stopwatch();
-        let prepared = preparer.prepare(item);
+        let prepared = preparer.prepare(frame);
         micros.increment(started.elapsed_micros());
         events.increment(prepared.events.len() as u64);
         count_unparsed(counters, &prepared);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::{binary, complaint_of, json_lines, output_of};
 
-fn panoptes(home: &Path) -> Command {
+pub(crate) fn panoptes(home: &Path) -> Command {
     let mut command = Command::new(binary());
     command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.arg("--data").arg(home.join("data")).arg("--key-file").arg(home.join("key"));
@@ -110,7 +110,10 @@ fn a_broken_rule_is_named_and_the_others_load() {
     let output = panoptes(home.path()).args(["rules", "check"]).arg(&rules).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("bad.yml") && said.contains("selektion") && said.contains("1 rules loaded"), "{said}");
+    assert!(
+        said.contains("bad.yml") && said.contains("selektion") && said.contains("1 rule loaded, 1 refused"),
+        "{said}"
+    );
 
     let log = home.path().join("auth.log");
     std::fs::write(&log, "Jan 15 10:30:00 h sshd[1]: Accepted password for a from 192.0.2.1 port 22 ssh2\n").unwrap();

@@ -4,6 +4,8 @@ mod cases;
 mod commands;
 mod crash;
 mod first_alert;
+mod reload;
+mod rules;
 mod scan;
 mod sealed;
 mod support;

@@ -9,6 +9,7 @@ use panoptes_stdx::decompress::{DecompressError, Decompressor, Encoding};
 
 use super::identity::{FileIdentity, Key};
 use crate::archive::LIMITS;
+use crate::audit::Ending;
 use crate::cutter::{Cutter, Positions};
 use crate::framing::Lines;
 use crate::limits::{FILE_SKIP_BYTES, FILE_TURN_BYTES, FINGERPRINT_BYTES, READ_BYTES_MAX};
@@ -83,7 +84,8 @@ impl Archived {
         if let Some(Ok(())) = end {
             self.cutter.finish(now);
         }
-        ArchiveStep { batch: self.cutter.take(), cut: self.cutter.take_cut(), end }
+        let ending = if end.is_some() { Ending::Closed } else { Ending::Open };
+        ArchiveStep { batch: self.cutter.take(ending), cut: self.cutter.take_cut(), end }
     }
 
     fn read(&mut self, now: Timestamp) -> Option<Result<(), DecompressError>> {
@@ -97,6 +99,9 @@ impl Archived {
                 // Shorter than what was read of it before: nothing is left.
                 Ok(0) => return Some(Ok(())),
                 Ok(length) => {
+                    if self.skip == self.waiting.offset {
+                        self.cutter.prime(chunk.get(..length).unwrap_or_default());
+                    }
                     self.skip -= length as u64;
                     passed += length as u64;
                 }

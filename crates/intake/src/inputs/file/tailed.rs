@@ -5,11 +5,17 @@ use std::io;
 use std::path::PathBuf;
 
 use memchr::{memchr, memrchr};
-use panoptes_model::{Origin, RawBatch, Timestamp};
+use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, Timestamp};
 
 use super::identity::{FileIdentity, Fingerprint, Key};
 use crate::archive::{fill_at, read_at_most, start_of};
-use crate::limits::{FILE_STEP_BYTES, FILE_TURN_BYTES, LINE_BYTES_MAX, READ_BYTES_MAX};
+use crate::audit::{self, Ending};
+use crate::cut::elements;
+use crate::headed::{Headed, Line};
+use crate::limits::{
+    AUDIT_HOLD, CARRIED_RECORDS_MAX, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES, FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES,
+    LINE_BYTES_MAX, READ_BYTES_MAX,
+};
 
 pub(super) struct Tailed {
     /// What it was called when it was first seen: what its events say.
@@ -22,12 +28,31 @@ pub(super) struct Tailed {
     pub(super) offset: u64,
     /// There is no line feed between `offset` and here.
     pub(super) searched: u64,
+    /// The lines from `offset` on were read but not handed on: what follows may belong to them.
+    pub(super) held: Option<Held>,
     pub(super) fingerprint: Fingerprint,
+    /// The header that its lines are rows of, if it has one.
+    pub(super) headed: Headed,
     pub(super) grown_at: Timestamp,
     /// Since when no pattern leads to it, or leads to it by another name.
     pub(super) moved_at: Option<Timestamp>,
     /// Whether a pattern still leads to it.
     pub(super) listed: bool,
+}
+
+/// Lines that wait for others ([`audit`]).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Up to where the file was read.
+    to: u64,
+    since: Timestamp,
+}
+
+impl Held {
+    fn is_due(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not make them wait.
+        !(0..AUDIT_HOLD.as_nanos() as i64).contains(&now.nanos_since(self.since))
+    }
 }
 
 /// What a look at a file found.
@@ -51,11 +76,13 @@ pub(super) struct Out<'o> {
 
 impl Out<'_> {
     pub(super) fn is_full(&self) -> bool {
-        self.batch.bytes.len() >= FILE_STEP_BYTES || !self.batch.has_room_for(LINE_BYTES_MAX)
+        self.batch.bytes.len() >= FILE_STEP_BYTES
+            || !self.batch.has_room_for(LINE_BYTES_MAX)
+            || self.batch.records.len() + CARRIED_RECORDS_MAX > BATCH_RECORDS_MAX
     }
 
     /// Adds a line of `length` bytes, of which `text` may be the beginning only.
-    fn push(&mut self, origin: u32, text: &[u8], length: u64, position: u64) {
+    fn push(&mut self, headed: &mut Headed, origin: u32, text: &[u8], length: u64, position: u64) {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.trim_ascii().is_empty() {
             return;
@@ -65,8 +92,32 @@ impl Out<'_> {
             self.cut_records += 1;
             self.cut_bytes += length.saturating_sub(kept.len() as u64);
         }
-        self.batch.push(origin, self.now, position, kept);
+        if let Some(carried) = elements(kept, CARRIED_RECORDS_MAX) {
+            for it in carried {
+                self.batch.push(origin, self.now, position, kept.get(it).unwrap_or_default());
+            }
+            return;
+        }
+        match headed.line(kept) {
+            Line::Header => {}
+            Line::Row(row) => self.batch.push(origin, self.now, position, row),
+            Line::AsIs => self.batch.push(origin, self.now, position, kept),
+        }
     }
+}
+
+/// The header in force at `offset` of a file: that of its beginning, or a later one not far before `offset`.
+pub(super) fn headed_at(file: &File, format: Option<&str>, offset: u64) -> io::Result<Headed> {
+    let mut headed = Headed::new(format);
+    if offset == 0 {
+        return Ok(headed);
+    }
+    headed.prime(&read_at_most(file, 0, 2 * CSV_HEADER_BYTES_MAX)?);
+    if headed.is_in_force() {
+        let length = offset.min(HEADER_LOOKBACK_BYTES as u64);
+        headed.prime_on(&read_at_most(file, offset - length, length as usize)?);
+    }
+    Ok(headed)
 }
 
 impl Tailed {
@@ -77,18 +128,28 @@ impl Tailed {
     /// Reads whole lines, up to one turn's share.
     pub(super) fn read_on(&mut self, out: &mut Out<'_>, origin: &Origin, scratch: &mut Vec<u8>) -> io::Result<Look> {
         let size = self.file.metadata()?.len();
-        if size == self.searched && size >= self.offset {
+        let is_due = self.held.is_some_and(|it| it.is_due(out.now));
+        if size == self.held.map_or(self.searched, |it| it.to) && size >= self.offset && !is_due {
             return Ok(Look::Idle);
         }
         if size < self.offset || !self.fingerprint_holds()? {
             self.offset = 0;
             self.searched = 0;
+            self.held = None;
             self.fingerprint = Fingerprint::of(&start_of(&self.file)?);
+            self.headed = Headed::new(origin.format.as_deref());
             return Ok(Look::Restarted);
         }
         self.grown_at = out.now;
         let origin = Origin { identity: Some(self.identity().to_string()), ..origin.clone() };
         let origin = out.batch.origin(&origin);
+        let (begin, first) = (self.offset, out.batch.records.len());
+        let look = self.read_turn(out, origin, scratch);
+        self.hold_back(out, begin, first, if is_due { Ending::Closed } else { Ending::Open });
+        look
+    }
+
+    fn read_turn(&mut self, out: &mut Out<'_>, origin: u32, scratch: &mut Vec<u8>) -> io::Result<Look> {
         let mut taken = 0;
         while taken < FILE_TURN_BYTES && !out.is_full() {
             let open = self.searched - self.offset;
@@ -103,6 +164,29 @@ impl Tailed {
             taken += read;
         }
         Ok(Look::More)
+    }
+
+    /// Joins the lines that were read from `begin` on, which are the records from the `first`th on, and takes back those
+    /// that may go on in what is not written yet. They are read again, at the latest when they have waited long enough.
+    fn hold_back(&mut self, out: &mut Out<'_>, begin: u64, first: usize, ending: Ending) {
+        if out.batch.records.len() == first {
+            return;
+        }
+        let from = audit::held_from(out.batch, first, ending);
+        let waited = self.held.take();
+        let Some(from) = from else { return };
+        if from < out.batch.records.len() {
+            let start = match from.checked_sub(1).filter(|it| *it >= first).and_then(|it| out.batch.records.get(it)) {
+                Some(before) => before.position,
+                None => begin,
+            };
+            let since = waited.filter(|_| start == begin).map_or(out.now, |it| it.since);
+            self.held = Some(Held { to: self.searched, since });
+            drop(audit::split(out.batch, from));
+            self.offset = start;
+            self.searched = start;
+        }
+        audit::join(out.batch, first);
     }
 
     /// A file that was emptied and written anew may already be longer than it was.
@@ -134,7 +218,7 @@ impl Tailed {
             let Some(found) = memchr(b'\n', text.get(from..).unwrap_or_default()) else { break };
             let end = from + found;
             let line = text.get(start..end).unwrap_or_default();
-            out.push(origin, line, line.len() as u64, base + end as u64 + 1);
+            out.push(&mut self.headed, origin, line, line.len() as u64, base + end as u64 + 1);
             start = end + 1;
             from = start;
             if out.is_full() {
@@ -166,7 +250,7 @@ impl Tailed {
     fn push_kept(&mut self, out: &mut Out<'_>, origin: u32, end: u64, next: u64) -> io::Result<()> {
         let length = end - self.offset;
         let kept = read_at_most(&self.file, self.offset, length.min(LINE_BYTES_MAX as u64) as usize)?;
-        out.push(origin, &kept, length, next);
+        out.push(&mut self.headed, origin, &kept, length, next);
         self.offset = next;
         self.searched = next;
         Ok(())
@@ -174,7 +258,7 @@ impl Tailed {
 
     /// Takes the last line, which has no line feed, because none will come.
     pub(super) fn take_open(&mut self, out: &mut Out<'_>, origin: &Origin) -> io::Result<()> {
-        if self.searched > self.offset {
+        if self.searched > self.offset && self.held.is_none() {
             let origin = Origin { identity: Some(self.identity().to_string()), ..origin.clone() };
             let origin = out.batch.origin(&origin);
             self.push_kept(out, origin, self.searched, self.searched)?;

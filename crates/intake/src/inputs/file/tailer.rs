@@ -12,7 +12,7 @@ use panoptes_stdx::decompress::{DecompressError, Encoding, sniff};
 
 use super::archived::{Archived, Waiting, decompressed_start};
 use super::identity::{FileCheckpoint, FileCheckpoints, FileIdentity, Fingerprint, Key, is_rotated_name_of, key_of};
-use super::tailed::{Look, Out, Tailed, last_line_start};
+use super::tailed::{Look, Out, Tailed, headed_at, last_line_start};
 use super::{FileConfig, KIND, StartAt};
 use crate::archive::{refusal, start_of};
 use crate::context::InputError;
@@ -49,6 +49,8 @@ pub struct Step {
     pub batch: RawBatch,
     /// Whether there is more that needs no waiting for.
     pub more: bool,
+    /// Whether lines were read that wait a moment for those that belong to them.
+    pub holds: bool,
     /// How many of the records lost their end because they were too long, and how many bytes that were.
     pub cut: (u64, u64),
 }
@@ -162,6 +164,10 @@ impl FileTailer {
                 _ => Ok(look),
             });
             let path = tailed.current_path.clone();
+            let unfit = tailed.headed.take_unfit();
+            if unfit > 0 {
+                tracing::warn!(path = %path.display(), rows = unfit, "rows have no header or do not fit it: they stay text");
+            }
             match look {
                 Ok(Look::Idle) => {}
                 Ok(Look::More) => step.more = true,
@@ -173,6 +179,7 @@ impl FileTailer {
             }
         }
         step.cut = (out.cut_records, out.cut_bytes);
+        step.holds = self.files.iter().any(|it| it.held.is_some());
         gone.sort_unstable();
         for index in gone.into_iter().rev() {
             // Its place may be another's now, so the order of turns is kept.
@@ -370,6 +377,7 @@ impl FileTailer {
             Begin::Later => return Ok(()),
             Begin::Never => last_line_start(&file, size)?,
         };
+        let headed = headed_at(&file, self.config.format.as_deref(), offset)?;
         self.problems.remove(path);
         self.late.remove(path);
         let fingerprint = Fingerprint::of(&start);
@@ -384,7 +392,9 @@ impl FileTailer {
             file,
             offset,
             searched: offset,
+            held: None,
             fingerprint,
+            headed,
             grown_at: now,
             moved_at: None,
             listed: true,

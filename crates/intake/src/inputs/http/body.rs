@@ -13,7 +13,8 @@ use super::answer::Refusal;
 use super::request::{Content, Meta};
 use crate::budget::Lease;
 use crate::cut::{
-    Collected, Collector, CollectorLimits, CsvError, Shape, Stop, cut_array, cut_csv, cut_lines, cut_sequence, sniff,
+    Collected, Collector, CollectorLimits, CsvError, Shape, Stop, cut_array, cut_carrier, cut_csv, cut_lines,
+    cut_sequence, sniff,
 };
 use crate::cutter::Positions;
 use crate::limits::{BODY_RATIO_FREE_BYTES, BODY_RATIO_MAX, BODY_WINDOW_LOG_MAX};
@@ -89,6 +90,7 @@ pub(super) fn cut(
         Shape::Lines => cut_lines(&mut out, &text).map_err(CsvError::from),
         Shape::Array => cut_array(&mut out, &text).map_err(CsvError::from),
         Shape::Sequence => cut_sequence(&mut out, &text).map_err(CsvError::from),
+        Shape::Carrier => cut_carrier(&mut out, &text).map_err(CsvError::from),
         Shape::Csv => cut_csv(&mut out, &text),
     };
     let collected = out.finish();

@@ -9,7 +9,10 @@ use panoptes_stdx::decompress::{DecompressError, Decompressor, sniff as sniff_en
 
 use super::{FileProblem, Problem};
 use crate::archive::{LIMITS, refusal, rotation_base};
-use crate::cut::{Collected, Collector, CollectorLimits, CsvError, Shape, Table, cut_array, cut_sequence, sniff};
+use crate::audit::Ending;
+use crate::cut::{
+    Collected, Collector, CollectorLimits, CsvError, Shape, Table, cut_array, cut_carrier, cut_sequence, sniff,
+};
 use crate::cutter::{Cutter, Positions};
 use crate::framing::Lines;
 use crate::limits::{BODY_RECORDS_MAX, FINGERPRINT_BYTES, IMPORT_BATCH_BYTES, IMPORT_WHOLE_BYTES_MAX, READ_BYTES_MAX};
@@ -34,6 +37,8 @@ enum Kind {
         reader: Reader,
         cutter: Box<Cutter<Lines>>,
         end: Option<io::Result<()>>,
+        /// Rows that have no header or do not fit it: told at the end.
+        unfit: u64,
     },
     Table(Box<Table<Reader>>),
     /// Must be seen as a whole.
@@ -73,10 +78,10 @@ impl Text {
             return Ok(Kind::Table(Box::new(table)));
         }
         Ok(match sniff(&start, name.ends_with(".json")) {
-            shape @ (Shape::Array | Shape::Sequence) => Kind::Whole { reader, shape },
+            shape @ (Shape::Array | Shape::Sequence | Shape::Carrier) => Kind::Whole { reader, shape },
             Shape::Lines | Shape::Csv => {
                 let cutter = Box::new(Cutter::new(Lines, Positions::Offsets, origin.clone(), 0));
-                Kind::Lines { reader, cutter, end: None }
+                Kind::Lines { reader, cutter, end: None, unfit: 0 }
             }
         })
     }
@@ -85,16 +90,21 @@ impl Text {
     /// lost their end.
     pub(super) fn step(&mut self, now: Timestamp, out: &mut VecDeque<Item>, cut: &mut u64) -> bool {
         match &mut self.kind {
-            Kind::Lines { reader, cutter, end } => {
+            Kind::Lines { reader, cutter, end, unfit } => {
                 let end = read_lines(reader, cutter, end, now);
                 let offset = cutter.offset();
                 if end.is_some() {
                     cutter.finish(now);
                 }
-                if cutter.records() > 0 {
-                    out.push_back(Ok(cutter.take()));
+                let batch = cutter.take(if end.is_some() { Ending::Closed } else { Ending::Open });
+                if !batch.is_empty() {
+                    out.push_back(Ok(batch));
                 }
                 *cut += cutter.take_cut().0;
+                *unfit += cutter.take_unfit();
+                if end.is_some() && *unfit > 0 {
+                    out.push_back(Err(FileProblem::new(&self.path, Problem::RowsUnfit { rows: *unfit })));
+                }
                 if let Some(Err(error)) = end {
                     out.push_back(Err(FileProblem::new(&self.path, Problem::broken(error)).at(offset)));
                     return true;
@@ -127,6 +137,7 @@ impl Text {
                 let mut records = collector(&self.origin, now, BODY_RECORDS_MAX);
                 let cut = match shape {
                     Shape::Sequence => cut_sequence(&mut records, &text),
+                    Shape::Carrier => cut_carrier(&mut records, &text),
                     Shape::Array | Shape::Lines | Shape::Csv => cut_array(&mut records, &text),
                 };
                 self.hand_on(records.finish(), out);

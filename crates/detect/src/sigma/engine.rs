@@ -1,0 +1,621 @@
+//! All single-event rules as one matcher.
+//!
+//! An event is routed first: the sources that it is decide its *plan*, the rules that may be asked at all. Each of its
+//! fields that the plan knows is evaluated once for all of them (through a memo, for most values come again). An item
+//! that holds wakes the rules that wait for it; a woken rule's condition is then evaluated over the items that hold.
+//! Rules that wait for nothing (negations alone) are evaluated for every event of their plan.
+//!
+//! Plans are made when the first event needs them. Nothing here changes what matches: not the memo, not the order, not
+//! the number of threads.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+use panoptes_model::{Event, EventBatch, FieldId, Schema, Value, field};
+
+use super::decode;
+use super::field_plan::FieldScratch;
+use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
+use super::mapping::{Mapping, is_everything};
+use super::memo::{Memo, Recalled};
+use super::plan::{Asked, Keywords, Plan, PlannedField, SharedFields};
+use super::router::{Router, Routes};
+use super::text::{fold_into, folded};
+use super::{Matcher, URL_DECODED};
+
+/// How many plans are kept. Reaching it forgets them all; they are made anew when events need them.
+const PLANS_MAX: usize = 1_024;
+/// How many schemas an engine knows at a time: a program has one, tests have more.
+const BINDINGS_MAX: usize = 4;
+
+/// Fields that the event itself answers and that are not among its fields.
+const ANSWERED: &[FieldId] =
+    &[field::TIMESTAMP, field::EVENT_INGESTED, field::EVENT_ORIGINAL, field::PANOPTES_SOURCE, field::PANOPTES_INPUT];
+
+struct EngineRule {
+    /// Position in the rule set.
+    index: u32,
+    node: Node,
+    triggers: Option<Vec<u32>>,
+    symbols: Vec<Symbol>,
+}
+
+/// The compiled rules.
+pub(crate) struct Engine {
+    program: Program,
+    mapping: Arc<Mapping>,
+    router: Router,
+    rules: Vec<EngineRule>,
+    /// By source: positions in `rules`. The last is for rules without a log source.
+    by_source: Vec<Vec<u32>>,
+    /// Names of event fields by slot.
+    slots: Vec<Box<str>>,
+    slot_by_name: HashMap<Box<str>, u32>,
+    plans: RwLock<Plans>,
+    bindings: RwLock<Vec<Arc<Binding>>>,
+    /// One for each thread that evaluates at the same time.
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+#[derive(Default)]
+struct Plans {
+    by_sources: HashMap<Vec<u32>, Arc<Plan>>,
+    shared: SharedFields,
+}
+
+/// Where a schema's fields are.
+struct Binding {
+    schema: Arc<Schema>,
+    /// By fixed index of the field: its slot and one, or 0.
+    slot_of_fixed: Vec<u32>,
+    /// Names that the schema does not know: looked up in each batch.
+    missing: Vec<u32>,
+    answered: Vec<(u32, FieldId)>,
+    /// By fixed index: whether the field says something of the event that no text of the record does.
+    is_own: Vec<bool>,
+}
+
+/// What a thread needs while it evaluates.
+#[derive(Default)]
+struct Scratch {
+    generation: u32,
+    items: Vec<u32>,
+    /// Lazy items that were tried and do not hold.
+    failed: Vec<u32>,
+    rules: Vec<u32>,
+    woken: Vec<u32>,
+    field: FieldScratch,
+    memo: Memo,
+    routes: Routes<Arc<Plan>>,
+    seen: Vec<(u16, u32)>,
+    text: String,
+    folded: String,
+}
+
+impl Engine {
+    /// Compiles `matchers`: pairs of a rule's position in the set and what was made of it.
+    pub(crate) fn build<'m>(
+        mut program: Program,
+        mapping: Arc<Mapping>,
+        matchers: impl Iterator<Item = (u32, &'m Matcher)>,
+    ) -> Self {
+        program.seal();
+        let mut slots: Vec<Box<str>> = Vec::new();
+        let mut slot_by_name: HashMap<Box<str>, u32> = HashMap::new();
+        let mut slot_of = |name: &str| match slot_by_name.get(name) {
+            Some(slot) => *slot,
+            None => {
+                let slot = slots.len() as u32;
+                slots.push(name.into());
+                slot_by_name.insert(name.into(), slot);
+                slot
+            }
+        };
+        let router = Router::new(&mapping, &mut slot_of);
+        let everything = mapping.sources.len();
+        let mut by_source = vec![Vec::new(); everything + 1];
+        let mut rules = Vec::new();
+        for (index, matcher) in matchers {
+            let position = rules.len() as u32;
+            for name in &matcher.fields {
+                slot_of(name);
+            }
+            for source in &matcher.sources {
+                if let Some(list) = by_source.get_mut(*source as usize) {
+                    list.push(position);
+                }
+            }
+            if (mapping.ignore_sources || is_everything(&matcher.log_source))
+                && let Some(list) = by_source.get_mut(everything)
+            {
+                list.push(position);
+            }
+            rules.push(EngineRule {
+                index,
+                node: matcher.node.clone(),
+                triggers: program.necessary(&matcher.node),
+                symbols: matcher.symbols.clone(),
+            });
+        }
+        Self {
+            program,
+            mapping,
+            router,
+            rules,
+            by_source,
+            slots,
+            slot_by_name,
+            plans: RwLock::default(),
+            bindings: RwLock::default(),
+            scratches: Mutex::default(),
+        }
+    }
+
+    /// The names of the event fields that routing or some rule looks at.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(|it| &**it)
+    }
+
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    fn binding(&self, schema: &Arc<Schema>) -> Arc<Binding> {
+        let known = |list: &Vec<Arc<Binding>>| list.iter().find(|it| Arc::ptr_eq(&it.schema, schema)).cloned();
+        if let Some(binding) = known(&self.bindings.read().unwrap_or_else(PoisonError::into_inner)) {
+            return binding;
+        }
+        let mut bindings = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(binding) = known(&bindings) {
+            return binding;
+        }
+        let mut binding = Binding {
+            schema: Arc::clone(schema),
+            slot_of_fixed: Vec::new(),
+            missing: Vec::new(),
+            answered: Vec::new(),
+            is_own: Vec::new(),
+        };
+        for (slot, name) in (0..).zip(&self.slots) {
+            let Some(id) = schema.id(name) else {
+                binding.missing.push(slot);
+                continue;
+            };
+            if ANSWERED.contains(&id) {
+                binding.answered.push((slot, id));
+            }
+            let Some(index) = id.fixed_index() else { continue };
+            if binding.slot_of_fixed.len() <= index {
+                binding.slot_of_fixed.resize(index + 1, 0);
+            }
+            if let Some(entry) = binding.slot_of_fixed.get_mut(index) {
+                *entry = slot + 1;
+            }
+        }
+        binding.is_own = schema.names().map(is_own).collect();
+        let binding = Arc::new(binding);
+        if bindings.len() >= BINDINGS_MAX {
+            bindings.remove(0);
+        }
+        bindings.push(Arc::clone(&binding));
+        binding
+    }
+
+    /// The plan for events that are `sources`.
+    fn plan(&self, sources: &[u32]) -> Arc<Plan> {
+        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).by_sources.get(sources) {
+            return Arc::clone(plan);
+        }
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.by_sources.get(sources) {
+            return Arc::clone(plan);
+        }
+        if plans.by_sources.len() >= PLANS_MAX {
+            plans.by_sources.clear();
+        }
+        let everything = self.by_source.last().map(Vec::as_slice).unwrap_or_default();
+        let mut asked: Vec<u32> = everything.to_vec();
+        // Fields of a symbol, of every source through which some rule that uses it is asked.
+        let mut slots_of: HashMap<Symbol, Vec<u32>> = HashMap::new();
+        let mut add_slots = |source, rules: &[u32]| {
+            for symbol in rules.iter().filter_map(|it| self.rules.get(*it as usize)).flat_map(|it| &it.symbols) {
+                let name = self.mapping.resolved(source, self.program.symbol_name(*symbol));
+                let Some(slot) = self.slot_by_name.get(&*name) else { continue };
+                let slots = slots_of.entry(*symbol).or_default();
+                if !slots.contains(slot) {
+                    slots.push(*slot);
+                }
+            }
+        };
+        add_slots(None, everything);
+        for source in sources {
+            let rules = self.by_source.get(*source as usize).map(Vec::as_slice).unwrap_or_default();
+            add_slots(self.mapping.sources.get(*source as usize), rules);
+            asked.extend_from_slice(rules);
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        let rules = asked.iter().filter_map(|position| {
+            let rule = self.rules.get(*position as usize)?;
+            Some(Asked { rule: *position, node: &rule.node, triggers: rule.triggers.as_deref() })
+        });
+        let slots = |symbol: Symbol| slots_of.get(&symbol).cloned().unwrap_or_default();
+        let plan = Arc::new(Plan::build(&self.program, rules, slots, &mut plans.shared));
+        plans.by_sources.insert(sources.to_vec(), Arc::clone(&plan));
+        plan
+    }
+
+    /// Calls `hit` with the index of every event and of every rule that it matches: events in order, rules in order.
+    pub(crate) fn evaluate(&self, batch: &EventBatch, mut hit: impl FnMut(u32, u32)) {
+        if self.rules.is_empty() {
+            return;
+        }
+        let binding = self.binding(batch.schema());
+        // Names that rules use and the schema does not know may still be in the batch.
+        let local: HashMap<u32, u32> = binding
+            .missing
+            .iter()
+            .filter_map(|slot| {
+                let id = batch.field_id(self.slots.get(*slot as usize)?)?;
+                Some((id.local_index()?, *slot))
+            })
+            .collect();
+        let taken = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = taken.unwrap_or_default();
+        scratch.items.resize(self.program.items.len(), 0);
+        scratch.failed.resize(self.program.items.len(), 0);
+        scratch.rules.resize(self.rules.len(), 0);
+        let mut values: Vec<(u32, Value<'_>)> = Vec::with_capacity(64);
+        let mut matched: Vec<u32> = Vec::new();
+        for (index, event) in (0..).zip(batch.events()) {
+            values.clear();
+            self.read(&mut values, &mut scratch, event, &binding, &local);
+            let plan = self.route(&mut scratch);
+            if plan.is_empty {
+                continue;
+            }
+            let decoded = self.decoded(&plan, event);
+            let view = View {
+                event,
+                values: &values,
+                decoded: decoded.as_ref().map(|(slot, text)| (*slot, &**text)),
+                is_own: &binding.is_own,
+            };
+            self.evaluate_event(&mut scratch, &plan, &view, &mut matched);
+            matched.sort_unstable();
+            for rule in matched.drain(..) {
+                hit(index, rule);
+            }
+        }
+        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+
+    /// The sources that `event` is.
+    pub(crate) fn sources_of(&self, event: Event<'_>) -> Vec<u32> {
+        let mut seen = Vec::new();
+        let mut text = String::new();
+        for (slot, name) in (0..).zip(&self.slots) {
+            if let Some(value) = event.get_named(name) {
+                self.router.look(&mut seen, &mut text, slot, value);
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        self.router.sources(&seen)
+    }
+
+    /// Collects the values of fields that have a slot, and what routing asks of them.
+    #[inline]
+    fn read<'b>(
+        &self,
+        values: &mut Vec<(u32, Value<'b>)>,
+        scratch: &mut Scratch,
+        event: Event<'b>,
+        binding: &Binding,
+        local: &HashMap<u32, u32>,
+    ) {
+        scratch.seen.clear();
+        for (id, value) in event.fields() {
+            let slot = match id.fixed_index() {
+                Some(index) => match binding.slot_of_fixed.get(index).and_then(|it| it.checked_sub(1)) {
+                    Some(slot) => slot,
+                    None => continue,
+                },
+                None if local.is_empty() => continue,
+                None => match id.local_index().and_then(|it| local.get(&it)) {
+                    Some(slot) => *slot,
+                    None => continue,
+                },
+            };
+            self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
+            values.push((slot, value));
+        }
+        for (slot, id) in &binding.answered {
+            if let Some(value) = event.get(*id) {
+                self.router.look(&mut scratch.seen, &mut scratch.text, *slot, value);
+                values.push((*slot, value));
+            }
+        }
+        scratch.seen.sort_unstable();
+        scratch.seen.dedup();
+    }
+
+    #[inline]
+    fn route(&self, scratch: &mut Scratch) -> Arc<Plan> {
+        if let Some(plan) = scratch.routes.get(&scratch.seen) {
+            return Arc::clone(plan);
+        }
+        let plan = self.plan(&self.router.sources(&scratch.seen));
+        scratch.routes.keep(&scratch.seen, Arc::clone(&plan));
+        plan
+    }
+
+    /// The decoded target of a request, if some rule of the plan wants it.
+    fn decoded<'b>(&self, plan: &Plan, event: Event<'b>) -> Option<(u32, Cow<'b, str>)> {
+        let slot = *self.slot_by_name.get(URL_DECODED)?;
+        plan.field(slot)?;
+        Some((slot, decode::url_decoded(event)?))
+    }
+
+    fn evaluate_event(&self, scratch: &mut Scratch, plan: &Plan, view: &View<'_>, matched: &mut Vec<u32>) {
+        scratch.generation = scratch.generation.wrapping_add(1);
+        if scratch.generation == 0 {
+            scratch.items.fill(0);
+            scratch.failed.fill(0);
+            scratch.rules.fill(0);
+            scratch.generation = 1;
+        }
+        scratch.woken.clear();
+        for (slot, value) in view.values {
+            if let Some(field) = plan.field(*slot) {
+                self.value(scratch, field, *value);
+            }
+        }
+        if let Some((slot, text)) = view.decoded
+            && let Some(field) = plan.field(slot)
+        {
+            self.text(scratch, field, text);
+        }
+        if let Some(keywords) = &plan.keywords {
+            self.keywords(scratch, keywords, view);
+        }
+        let mut woken = std::mem::take(&mut scratch.woken);
+        for position in woken.iter().chain(&plan.always) {
+            let Some(rule) = self.rules.get(*position as usize) else { continue };
+            if self.holds(scratch, plan, view, &rule.node) {
+                matched.push(rule.index);
+            }
+        }
+        woken.clear();
+        scratch.woken = woken;
+    }
+
+    #[inline]
+    fn value(&self, scratch: &mut Scratch, field: &PlannedField, value: Value<'_>) {
+        match value {
+            Value::Text(text) => self.text(scratch, field, text),
+            Value::Null => {}
+            Value::List(items) => {
+                for item in items.iter() {
+                    self.value(scratch, field, item);
+                }
+            }
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Ip(_) | Value::Timestamp(_) => {
+                let mut text = std::mem::take(&mut scratch.text);
+                text.clear();
+                value.write_text(&mut text);
+                self.text(scratch, field, &text);
+                scratch.text = text;
+            }
+        }
+    }
+
+    /// Finds the items that hold for `text` and wakes who waits for them.
+    #[inline]
+    fn text(&self, scratch: &mut Scratch, field: &PlannedField, text: &str) {
+        let Scratch { generation, items, rules, woken, field: field_scratch, memo, .. } = scratch;
+        let number = field.plan.number;
+        let held = match memo.recall(number, text) {
+            Recalled::Known(start, length) => memo.items(start, length),
+            Recalled::Unknown(hash) => {
+                field.plan.evaluate(&self.program, text, field_scratch);
+                memo.keep(number, hash, text, &field_scratch.items);
+                &field_scratch.items
+            }
+            Recalled::Ignored => {
+                field.plan.evaluate(&self.program, text, field_scratch);
+                &field_scratch.items
+            }
+        };
+        wake(*generation, items, rules, woken, field, held);
+    }
+
+    fn keywords(&self, scratch: &mut Scratch, keywords: &Keywords, view: &View<'_>) {
+        let mut folded = std::mem::take(&mut scratch.folded);
+        let may_be_in = |text: &str, folded: &mut String| {
+            folded.clear();
+            fold_into(folded, text);
+            keywords.may_be_in(folded)
+        };
+        let original = view.event.original();
+        let is_json = is_json(original);
+        // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
+        let worth_it = !is_json
+            || memchr::memmem::find(original.as_bytes(), b"\\u").is_some()
+            || memchr::memmem::find(original.as_bytes(), b"\\/").is_some()
+            || may_be_in(original, &mut folded);
+        if worth_it {
+            view.any_keyword_text(&mut |text| {
+                if may_be_in(text, &mut folded) {
+                    let Scratch { generation, items, rules, woken, field, .. } = scratch;
+                    keywords.field.plan.evaluate(&self.program, text, field);
+                    wake(*generation, items, rules, woken, &keywords.field, &field.items);
+                }
+                false
+            });
+        }
+        scratch.folded = folded;
+    }
+
+    fn holds(&self, scratch: &mut Scratch, plan: &Plan, view: &View<'_>, node: &Node) -> bool {
+        match node {
+            Node::Item(item) => {
+                scratch.items.get(*item as usize) == Some(&scratch.generation)
+                    || self.program.is_lazy(*item) && self.lazy(scratch, plan, view, *item)
+            }
+            Node::Exists(symbol, wanted) => view.has(plan.slots_of(*symbol)) == *wanted,
+            Node::Reference(reference) => view.refers(plan, reference),
+            Node::And(parts) => parts.iter().all(|it| self.holds(scratch, plan, view, it)),
+            Node::Or(parts) => parts.iter().any(|it| self.holds(scratch, plan, view, it)),
+            Node::Not(part) => !self.holds(scratch, plan, view, part),
+            Node::AtLeast(count, parts) => {
+                let holding = parts.iter().filter(|it| self.holds(scratch, plan, view, it)).count();
+                holding as u64 >= *count
+            }
+        }
+    }
+
+    /// Tries the atoms of `item` that nothing tells beforehand.
+    fn lazy(&self, scratch: &mut Scratch, plan: &Plan, view: &View<'_>, index: u32) -> bool {
+        if scratch.failed.get(index as usize) == Some(&scratch.generation) {
+            return false;
+        }
+        let Some(item) = self.program.items.get(index as usize) else { return false };
+        let mut folded = std::mem::take(&mut scratch.folded);
+        let mut tried = |text: &str| {
+            folded.clear();
+            fold_into(&mut folded, text);
+            let lazy = item.atoms.iter().filter(|it| self.program.is_lazy_atom(**it));
+            lazy.filter_map(|it| self.program.atoms.get(*it as usize)).any(|it| it.holds(text, &folded))
+        };
+        let holds = if item.symbol == KEYWORD {
+            view.any_keyword_text(&mut tried)
+        } else {
+            view.any_text(plan.slots_of(item.symbol), &mut tried)
+        };
+        scratch.folded = folded;
+        let stamps = if holds { &mut scratch.items } else { &mut scratch.failed };
+        if let Some(stamp) = stamps.get_mut(index as usize) {
+            *stamp = scratch.generation;
+        }
+        holds
+    }
+
+    /// Bytes of memory of all that was compiled so far, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
+        plans.by_sources.values().map(|it| it.memory_bytes()).sum::<usize>()
+            + plans.shared.values().map(|it| it.memory_bytes()).sum::<usize>()
+    }
+}
+
+/// Marks `held`, numbered within the field, as holding, and wakes the rules that wait for them.
+#[inline]
+fn wake(
+    generation: u32,
+    items: &mut [u32],
+    rules: &mut [u32],
+    woken: &mut Vec<u32>,
+    field: &PlannedField,
+    held: &[u32],
+) {
+    for local in held {
+        let Some(item) = field.plan.items.get(*local as usize) else { continue };
+        match items.get_mut(*item as usize) {
+            Some(stamp) if *stamp != generation => *stamp = generation,
+            _ => continue,
+        }
+        for rule in field.woken_by(*local) {
+            match rules.get_mut(*rule as usize) {
+                Some(stamp) if *stamp != generation => *stamp = generation,
+                _ => continue,
+            }
+            woken.push(*rule);
+        }
+    }
+}
+
+fn is_json(original: &str) -> bool {
+    original.trim_ascii_start().starts_with('{')
+}
+
+/// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.
+pub(crate) fn is_own(name: &str) -> bool {
+    name.starts_with("event.") || name.starts_with("panoptes.") || matches!(name, "log.level" | "ecs.version")
+}
+
+/// One event as rules see it.
+struct View<'a> {
+    event: Event<'a>,
+    values: &'a [(u32, Value<'a>)],
+    decoded: Option<(u32, &'a str)>,
+    is_own: &'a [bool],
+}
+
+impl View<'_> {
+    fn has(&self, slots: &[u32]) -> bool {
+        self.decoded.is_some_and(|(slot, _)| slots.contains(&slot))
+            || self.values.iter().any(|(slot, value)| slots.contains(slot) && *value != Value::Null)
+    }
+
+    /// Calls `visit` with every text in `slots` until it says that it has seen enough.
+    fn any_text(&self, slots: &[u32], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.decoded.is_some_and(|(slot, text)| slots.contains(&slot) && visit(text))
+            || self.values.iter().any(|(slot, value)| slots.contains(slot) && any_text(*value, visit))
+    }
+
+    fn any_keyword_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        let is_own = |id: FieldId| id.fixed_index().and_then(|it| self.is_own.get(it)).copied().unwrap_or(false);
+        any_keyword_text(self.event, &is_own, visit)
+    }
+
+    fn refers(&self, plan: &Plan, reference: &Reference) -> bool {
+        let as_compared = |text: &str| if reference.cased { text.to_owned() } else { folded(text) };
+        let mut others: Vec<String> = Vec::new();
+        self.any_text(plan.slots_of(reference.other), &mut |text| {
+            others.push(as_compared(text));
+            false
+        });
+        !others.is_empty()
+            && self.any_text(plan.slots_of(reference.symbol), &mut |text| {
+                let text = as_compared(text);
+                others.iter().any(|other| TextOp::holds(reference.op, &text, other))
+            })
+    }
+}
+
+/// Calls `visit` with every text that a keyword could stand in until it says that it has seen enough: of a record in
+/// JSON its values, of any other the record as it came and the fields whose text is not simply a piece of it.
+pub(crate) fn any_keyword_text(
+    event: Event<'_>,
+    is_own: &dyn Fn(FieldId) -> bool,
+    visit: &mut dyn FnMut(&str) -> bool,
+) -> bool {
+    let original = event.original();
+    let span = original.as_bytes().as_ptr_range();
+    let is_json = is_json(original);
+    if !is_json && visit(original) {
+        return true;
+    }
+    let mut visit_value = |text: &str| {
+        let piece = text.as_bytes().as_ptr_range();
+        let is_piece = span.start <= piece.start && piece.end <= span.end;
+        // A record whose message is the record itself says nothing more by it.
+        let is_known = if is_json { text.len() == original.len() } else { is_piece };
+        !is_known && visit(text)
+    };
+    event.fields().any(|(id, value)| !is_own(id) && any_text(value, &mut visit_value))
+}
+
+/// Calls `visit` with every text in `value` until it says that it has seen enough.
+pub(crate) fn any_text(value: Value<'_>, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+    match value {
+        Value::Text(text) => visit(text),
+        Value::Null => false,
+        Value::List(items) => items.iter().any(|item| any_text(item, visit)),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Ip(_) | Value::Timestamp(_) => {
+            visit(&value.to_text())
+        }
+    }
+}

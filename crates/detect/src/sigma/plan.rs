@@ -1,0 +1,231 @@
+//! What is asked of events that are the same sources: which field decides which items, and whom they wake.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aho_corasick::packed;
+use daachorse::DoubleArrayAhoCorasick;
+
+use super::field_plan::FieldPlan;
+use super::ir::{KEYWORD, Program, Symbol, visit};
+
+/// A rule of a plan.
+pub(crate) struct Asked<'r> {
+    /// Position in the engine's rules.
+    pub(crate) rule: u32,
+    pub(crate) node: &'r super::ir::Node,
+    /// Items of which one holds whenever the rule does; the rule is evaluated for every event without.
+    pub(crate) triggers: Option<&'r [u32]>,
+}
+
+/// Rules that are asked together.
+#[derive(Default)]
+pub(crate) struct Plan {
+    fields: Vec<PlannedField>,
+    /// By slot: the number of its field and one, or 0.
+    field_of_slot: Vec<u16>,
+    pub(crate) keywords: Option<Keywords>,
+    /// Slots of a symbol: those of `slots` from its entry to the next.
+    slot_starts: Vec<u32>,
+    slots: Vec<u32>,
+    /// Rules that nothing wakes.
+    pub(crate) always: Vec<u32>,
+    pub(crate) is_empty: bool,
+}
+
+/// A field, and the rules that its items wake.
+pub(crate) struct PlannedField {
+    pub(crate) plan: Arc<FieldPlan>,
+    starts: Vec<u32>,
+    rules: Vec<u32>,
+}
+
+impl PlannedField {
+    /// The rules that wait for `item`, numbered within the field.
+    #[inline]
+    pub(crate) fn woken_by(&self, item: u32) -> &[u32] {
+        let item = item as usize;
+        match self.starts.get(item..item + 2) {
+            Some([start, end]) => self.rules.get(*start as usize..*end as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+}
+
+/// What looks for keywords, and what tells quickly that there are none.
+pub(crate) struct Keywords {
+    pub(crate) field: PlannedField,
+    /// `None`: every text has to be looked at.
+    prefilter: Option<Prefilter>,
+}
+
+enum Prefilter {
+    Few(packed::Searcher),
+    Many(Box<DoubleArrayAhoCorasick<u32>>),
+}
+
+impl Keywords {
+    /// Whether a text that folds to `folded` can hold a keyword, also if it is JSON in which it is escaped.
+    #[inline]
+    pub(crate) fn may_be_in(&self, folded: &str) -> bool {
+        match &self.prefilter {
+            None => true,
+            Some(Prefilter::Few(searcher)) => searcher.find(folded).is_some(),
+            Some(Prefilter::Many(automaton)) => automaton.find_iter(folded.as_bytes()).next().is_some(),
+        }
+    }
+}
+
+/// Field plans that several plans share, by slot-independent content.
+pub(crate) type SharedFields = hashbrown::HashMap<Box<[u32]>, Arc<FieldPlan>>;
+
+impl Plan {
+    /// Plans `rules`, whose fields are in the slots that `slots_of` gives.
+    pub(crate) fn build<'r>(
+        program: &Program,
+        rules: impl Iterator<Item = Asked<'r>>,
+        slots_of: impl Fn(Symbol) -> Vec<u32>,
+        shared: &mut SharedFields,
+    ) -> Self {
+        let mut plan = Self::default();
+        let mut used: Vec<u32> = Vec::new();
+        let mut symbols: Vec<Symbol> = Vec::new();
+        let mut waiting: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut any = false;
+        for asked in rules {
+            any = true;
+            visit(asked.node, &mut |item| used.push(item), &mut |symbol| symbols.push(symbol));
+            match asked.triggers {
+                Some(items) => {
+                    for item in items {
+                        waiting.entry(*item).or_default().push(asked.rule);
+                    }
+                }
+                None => plan.always.push(asked.rule),
+            }
+        }
+        plan.is_empty = !any;
+        used.sort_unstable();
+        used.dedup();
+        let mut items_of: BTreeMap<Symbol, Vec<u32>> = BTreeMap::new();
+        for item in used {
+            if let Some(symbol) = program.items.get(item as usize).map(|it| it.symbol) {
+                items_of.entry(symbol).or_default().push(item);
+            }
+        }
+        symbols.extend(items_of.keys());
+        plan.set_slots(program.symbols.len(), symbols, &slots_of);
+
+        let mut items_of_slot: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (symbol, items) in items_of {
+            if symbol == KEYWORD {
+                let field = planned(program, &items, &waiting, shared);
+                let prefilter = field.plan.literals(program).and_then(|it| prefilter(&it));
+                plan.keywords = Some(Keywords { field, prefilter });
+                continue;
+            }
+            for slot in plan.slots_of(symbol) {
+                items_of_slot.entry(*slot).or_default().extend_from_slice(&items);
+            }
+        }
+        for (slot, mut items) in items_of_slot {
+            items.sort_unstable();
+            items.dedup();
+            let field = planned(program, &items, &waiting, shared);
+            plan.fields.push(field);
+            let slot = slot as usize;
+            if plan.field_of_slot.len() <= slot {
+                plan.field_of_slot.resize(slot + 1, 0);
+            }
+            if let Some(entry) = plan.field_of_slot.get_mut(slot) {
+                *entry = plan.fields.len() as u16;
+            }
+        }
+        plan
+    }
+
+    fn set_slots(&mut self, symbols: usize, mut used: Vec<Symbol>, slots_of: &impl Fn(Symbol) -> Vec<u32>) {
+        used.sort_unstable();
+        used.dedup();
+        let mut used = used.into_iter().peekable();
+        for symbol in 0..symbols as Symbol {
+            self.slot_starts.push(self.slots.len() as u32);
+            if used.next_if_eq(&symbol).is_some() && symbol != KEYWORD {
+                self.slots.extend(slots_of(symbol));
+            }
+        }
+        self.slot_starts.push(self.slots.len() as u32);
+    }
+
+    /// Where the values of `symbol` are.
+    #[inline]
+    pub(crate) fn slots_of(&self, symbol: Symbol) -> &[u32] {
+        let symbol = symbol as usize;
+        match self.slot_starts.get(symbol..symbol + 2) {
+            Some([start, end]) => self.slots.get(*start as usize..*end as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// What is asked of the values in `slot`.
+    #[inline]
+    pub(crate) fn field(&self, slot: u32) -> Option<&PlannedField> {
+        let number = self.field_of_slot.get(slot as usize)?.checked_sub(1)?;
+        self.fields.get(number as usize)
+    }
+
+    /// Bytes of memory beside the shared field plans, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|it| (it.starts.len() + it.rules.len()) * 4).sum();
+        fields + self.field_of_slot.len() * 2 + (self.slot_starts.len() + self.slots.len() + self.always.len()) * 4
+    }
+}
+
+fn planned(
+    program: &Program,
+    items: &[u32],
+    waiting: &BTreeMap<u32, Vec<u32>>,
+    shared: &mut SharedFields,
+) -> PlannedField {
+    let number = shared.len() as u32;
+    let plan = shared.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
+    let mut field =
+        PlannedField { plan: Arc::clone(plan), starts: Vec::with_capacity(items.len() + 1), rules: Vec::new() };
+    for item in &*field.plan.items {
+        field.starts.push(field.rules.len() as u32);
+        field.rules.extend_from_slice(waiting.get(item).map(Vec::as_slice).unwrap_or_default());
+    }
+    field.starts.push(field.rules.len() as u32);
+    field
+}
+
+/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings.
+fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
+    let mut all: Vec<String> = Vec::new();
+    for literal in literals {
+        let once = json_escaped(literal);
+        let twice = json_escaped(&once);
+        all.extend([literal.to_string(), once, twice]);
+    }
+    all.sort_unstable();
+    all.dedup();
+    match packed::Config::new().builder().extend(&all).build() {
+        Some(searcher) => Some(Prefilter::Few(searcher)),
+        None => DoubleArrayAhoCorasick::with_values(all.iter().zip(0..)).ok().map(|it| Prefilter::Many(Box::new(it))),
+    }
+}
+
+fn json_escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            other => out.push(other),
+        }
+    }
+    out
+}

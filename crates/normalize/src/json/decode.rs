@@ -1,0 +1,220 @@
+//! Strings with escapes. Most strings of Windows events have some, so this is where JSON's time goes.
+//!
+//! Text is copied block by block into a small buffer together with what the escapes mean, and handed on in large
+//! pieces: a copy of its own for each of the short runs between escapes costs more than looking at their bytes.
+
+use super::{BITS_PER_BYTE, BLOCK, Malformed, Reason, find_specials, is_special};
+
+/// How much decoded text is gathered before it is handed on.
+const BUFFER_BYTES: usize = 1_024;
+/// The longest character.
+const CHARACTER_BYTES_MAX: usize = 4;
+
+/// Decodes one string after another.
+pub(super) struct Decoder {
+    buffer: [u8; BUFFER_BYTES],
+    length: usize,
+}
+
+impl Decoder {
+    pub(super) const fn new() -> Self {
+        Self { buffer: [0; BUFFER_BYTES], length: 0 }
+    }
+
+    /// Appends the string of `text` whose opening quote lies before `at` to `out` and moves `at` behind its closing
+    /// quote. `true`: it had raw control characters, or a surrogate that stood alone and became U+FFFD. Of a string
+    /// that is malformed `out` gets what comes before that.
+    pub(super) fn decode(&mut self, text: &str, at: &mut usize, out: &mut String) -> Result<bool, Malformed> {
+        self.length = 0;
+        let result = self.run(text.as_bytes(), at, out);
+        self.flush(out);
+        result
+    }
+
+    fn run(&mut self, bytes: &[u8], at: &mut usize, out: &mut String) -> Result<bool, Malformed> {
+        let mut flagged = false;
+        let mut from = *at;
+        loop {
+            from = self.copy_plain(bytes, from, out);
+            match bytes.get(from) {
+                Some(b'"') => {
+                    *at = from + 1;
+                    return Ok(flagged);
+                }
+                Some(b'\\') => match escape(bytes, from) {
+                    Ok((character, end)) => {
+                        self.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+                        flagged |= character.is_none();
+                        from = end;
+                    }
+                    Err(malformed) => {
+                        *at = malformed.offset;
+                        return Err(malformed);
+                    }
+                },
+                Some(control) => {
+                    self.push(char::from(*control));
+                    flagged = true;
+                    from += 1;
+                }
+                None => {
+                    *at = bytes.len();
+                    return Err(Malformed { offset: bytes.len(), reason: Reason::Truncated });
+                }
+            }
+        }
+    }
+
+    /// Copies what is its own text from `from` on, and the escapes of one letter in it, and returns where that ends.
+    /// Afterwards there is room for one more character.
+    #[inline]
+    fn copy_plain(&mut self, bytes: &[u8], mut from: usize, out: &mut String) -> usize {
+        loop {
+            if self.length > BUFFER_BYTES - BLOCK - CHARACTER_BYTES_MAX {
+                self.flush(out);
+            }
+            let block = bytes.get(from..).and_then(|it| it.first_chunk::<BLOCK>());
+            let room = self.buffer.get_mut(self.length..).and_then(|it| it.first_chunk_mut::<BLOCK>());
+            if let (Some(block), Some(room)) = (block, room) {
+                // Also copies what comes behind a special byte; the next copy covers it.
+                *room = *block;
+                let found = find_specials(block);
+                if found == 0 {
+                    from += BLOCK;
+                    self.length += BLOCK;
+                    continue;
+                }
+                let plain = found.trailing_zeros() as usize / BITS_PER_BYTE;
+                from += plain;
+                self.length += plain;
+            } else if let Some(byte) = bytes.get(from).filter(|it| !is_special(**it)) {
+                self.put(*byte);
+                from += 1;
+                continue;
+            }
+            // Escapes come in rows: line ends and indents.
+            let Some(b'\\') = bytes.get(from) else { return from };
+            let Some(byte) = bytes.get(from + 1).and_then(|it| simple_escape(*it)) else { return from };
+            self.put(byte);
+            from += 2;
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.buffer.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    fn push(&mut self, character: char) {
+        for byte in character.encode_utf8(&mut [0; CHARACTER_BYTES_MAX]).bytes() {
+            self.put(byte);
+        }
+    }
+
+    /// Hands on what is there, but for the beginning of a character whose rest is yet to come.
+    fn flush(&mut self, out: &mut String) {
+        let filled = self.buffer.get(..self.length).unwrap_or_default();
+        let whole = match std::str::from_utf8(filled) {
+            Ok(text) => {
+                out.push_str(text);
+                filled.len()
+            }
+            Err(error) => {
+                // The text was valid as a whole, so only its border can be inside a character.
+                let (valid, _) = filled.split_at_checked(error.valid_up_to()).unwrap_or_default();
+                out.push_str(std::str::from_utf8(valid).unwrap_or_default());
+                valid.len()
+            }
+        };
+        self.buffer.copy_within(whole..self.length, 0);
+        self.length -= whole;
+    }
+}
+
+/// The byte that an escape of one letter means.
+#[inline]
+const fn simple_escape(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'"' | b'\\' | b'/' => letter,
+        b'b' => 8,
+        b'f' => 12,
+        _ => return None,
+    })
+}
+
+/// The character that the escape at `at` means (`None`: a surrogate stood alone), and where it ends.
+#[cold]
+fn escape(bytes: &[u8], at: usize) -> Result<(Option<char>, usize), Malformed> {
+    match bytes.get(at + 1) {
+        Some(b'u') => {}
+        Some(letter) => {
+            let byte = simple_escape(*letter).ok_or(Malformed { offset: at, reason: Reason::Escape })?;
+            return Ok((Some(char::from(byte)), at + 2));
+        }
+        None => return Err(Malformed { offset: bytes.len(), reason: Reason::Truncated }),
+    }
+    let high = hex4(bytes, at + 2).ok_or(Malformed { offset: at, reason: Reason::Escape })?;
+    let end = at + 6;
+    if let 0xd800..=0xdbff = high
+        && bytes.get(end..end + 2) == Some(b"\\u")
+        && let Some(low @ 0xdc00..=0xdfff) = hex4(bytes, end + 2)
+    {
+        return Ok((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)), end + 6));
+    }
+    Ok((char::from_u32(high), end))
+}
+
+fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.iter().try_fold(0, |code, byte| Some(code << 4 | char::from(*byte).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(text: &str) -> (Result<bool, Malformed>, usize, String) {
+        let mut at = 0;
+        let mut out = String::new();
+        let result = Decoder::new().decode(text, &mut at, &mut out);
+        (result, at, out)
+    }
+
+    #[test]
+    fn long_texts_cross_the_buffer_at_every_offset() {
+        for shift in 0..40 {
+            for piece in ["a", "\\n", "é", "😀", "\\u20ac", "xyz\\\\"] {
+                let inner = format!("{}{}", "y".repeat(shift), piece.repeat(BUFFER_BYTES));
+                let (result, at, out) = decode(&format!("{inner}\" rest"));
+                let expected: String = serde_json::from_str(&format!("\"{inner}\"")).unwrap();
+                assert_eq!((result, at), (Ok(false), inner.len() + 1));
+                assert_eq!(out, expected);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoded_text_is_what_serde_reads(text: String, tail in "[a-z\"]{0,20}") {
+            let quoted = serde_json::to_string(&text).unwrap();
+            let (result, at, out) = decode(&format!("{}{tail}", quoted.strip_prefix('"').unwrap()));
+            prop_assert_eq!(result, Ok(false));
+            prop_assert_eq!(at, quoted.len() - 1);
+            prop_assert_eq!(out, text);
+        }
+
+        #[test]
+        fn no_text_panics(text in "[\\\\\"u0-9a-fé\u{0}-\u{1f}]{0,60}") {
+            let (result, at, _) = decode(&text);
+            prop_assert!(at <= text.len());
+            prop_assert!(result.is_ok() || text.get(..at).is_some());
+        }
+    }
+}

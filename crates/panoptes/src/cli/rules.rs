@@ -1,0 +1,105 @@
+//! What can be typed behind `panoptes rules`: the workflow of a rule, from its first check to the day it is in force.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use panoptes_model::Severity;
+
+use super::Format;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// The rules in force: level, techniques, log source, whether they report
+    #[command(
+        after_help = "Examples:\n  panoptes rules list --level high\n  panoptes rules list --tag T1110 --source linux\n  panoptes rules list --search password --format jsonl | jq -r .id\n\n--tag takes a technique (T1110 also means its sub-techniques), a tactic (credential-access) or any other tag.\n--source takes a part of a log source (windows, process_creation, sshd) or the name of a mapped source."
+    )]
+    List(ListArgs),
+    /// What is wrong with rule files: all errors of all files at once, with line, reason and cure
+    #[command(
+        after_help = "Examples:\n  panoptes rules check my-rules/\n  panoptes rules check                      # the rules that `run` would load\n  panoptes rules check rules/ --strict      # in CI: warnings fail as well\n  panoptes rules check rules/ --format jsonl | jq 'select(.kind == \"error\")'\n\nExit codes:  0 every rule is loaded · 2 a rule is refused (or there is a warning, with --strict)"
+    )]
+    Check(CheckArgs),
+    /// Run the tests beside rules: log lines that must fire, and log lines that must not
+    #[command(after_help = TEST_HELP)]
+    Test(TestArgs),
+}
+
+const TEST_HELP: &str = "Examples:
+  panoptes rules test my-rules/
+  panoptes rules test my-rules/ssh_guessing.yml
+  panoptes rules test rules/ --junit report.xml     # for CI
+  panoptes rules test                               # all rules that `run` would load
+
+The tests of name.yml are in name.test.toml beside it:
+
+  now = 2026-03-01T12:00:00Z          # the clock of the test
+
+  [[fires]]
+  why = \"ten failures in a minute from one address\"
+  repeat = 10                         # the log that often; {i} counts 1, 2, 3 and {ii} 01, 02, 03
+  log = '''
+  Mar  1 11:00:{ii} web1 sshd[411]: Failed password for root from 203.0.113.9 port 4022 ssh2
+  '''
+  entities = { \"source.ip\" = \"203.0.113.9\" }   # what the findings must name
+  count = 10                          # how many events they must rest on
+
+  [[silent]]
+  why = \"an administrator runs it from the console\"
+  events = '''
+  { \"EventID\": 1, \"Channel\": \"Microsoft-Windows-Sysmon/Operational\",
+    \"EventData\": { \"Image\": \"C:\\\\Windows\\\\System32\\\\whoami.exe\" } }
+  '''
+
+`log` is raw lines as they would come in, `events` is JSON as tools print it: one object or many, an array, pretty
+printed or not. A file with several rules says `rule = \"title or id\"` in each case. Every rule that reports needs a
+case of each kind. Rules are tested together with those that `run` would load.
+
+Exit codes:  0 all cases hold · 1 a case fails · 2 a test could not be run (a broken rule or test file)";
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// More rules: a file or folder of Sigma YAML; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Only with this tag, technique (T1110) or tactic; repeatable: any of them
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+    /// Only this level and above
+    #[arg(long)]
+    pub(crate) level: Option<Severity>,
+    /// Only for this log source: a product, category, service or mapped source
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) source: Option<String>,
+    /// Only with this text in title, description, id, name or path
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only those that make no findings of their own
+    #[arg(long)]
+    pub(crate) off: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Rule files and folders; none means the rules that `run` would load
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Fail on warnings as well
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Rule files and folders; none means the rules that `run` would load
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}

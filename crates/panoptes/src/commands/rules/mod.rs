@@ -1,0 +1,21 @@
+//! `panoptes rules …`: one file per sub-command.
+
+mod check;
+mod list;
+mod test;
+
+use crate::cli::{Global, RulesCommand};
+use crate::commands::Outcome;
+
+pub(super) fn run(global: &Global, command: &RulesCommand) -> anyhow::Result<Outcome> {
+    match command {
+        RulesCommand::List(args) => list::run(global, args),
+        RulesCommand::Check(args) => check::run(global, args),
+        RulesCommand::Test(args) => test::run(global, args),
+    }
+}
+
+/// `1 rule`, `2 rules`.
+fn count_text(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
