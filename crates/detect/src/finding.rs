@@ -178,7 +178,8 @@ fn reason_of(rules: &RuleSet, correlation: &Correlation, pending: &Pending, grou
     };
     let (within, condition) = (&correlation.timespan_text, correlation.condition_text());
     let (measure, counted) = (number_text(pending.measure), correlation.counted.join("/"));
-    let of_values = |what: &str| format!("{what} {counted} of {} within {within}: {measure} ({condition})", titles(" or "));
+    let of_values =
+        |what: &str| format!("{what} {counted} of {} within {within}: {measure} ({condition})", titles(" or "));
     let what = match correlation.kind {
         CorrelationKind::EventCount => format!("{measure} × {} within {within} ({condition})", titles(" or ")),
         CorrelationKind::ValueCount => {

@@ -244,15 +244,17 @@ impl Building {
     }
 
     fn add_correlation(&mut self, document: &Document, rule: &CorrelationRule) -> Result<(), RuleError> {
-        let correlation = compile_correlation(document, rule, |reference| {
+        let known = |reference: &str| {
             let index = *self.by_reference.get(reference)?;
             let known = self.rules.get(index as usize)?;
-            let group_by = match &known.body {
+            let inner = match &known.body {
                 Body::Event(_) => None,
-                Body::Correlation(inner) => Some(inner.group_by.as_slice()),
+                Body::Correlation(inner) => Some(&**inner),
             };
-            Some(Known { rule: index, fingerprint: *self.fingerprints.get(index as usize)?, group_by })
-        })?;
+            Some(Known { rule: index, fingerprint: *self.fingerprints.get(index as usize)?, inner })
+        };
+        let event_names = |member: u32, name: &str| self.event_names(member, name);
+        let correlation = compile_correlation(document, rule, known, event_names)?;
         let entities = entities_of(document, &rule.custom_attributes)?;
         if !entities.is_empty() {
             let place = document.place_of(ENTITIES_KEY);
@@ -293,6 +295,28 @@ impl Building {
         let body = Body::Correlation(Box::new(correlation));
         self.add(fingerprint, Rule { meta, body, entities, context, syntax: None, feeds: Vec::new() });
         Ok(())
+    }
+
+    /// What the field `name` of a rule is called in the events that it is asked about; of a correlation, in those of all
+    /// rules behind it.
+    fn event_names(&self, rule: u32, name: &str) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let (mut seen, mut waiting) = (BTreeSet::from([rule]), vec![rule]);
+        while let Some(rule) = waiting.pop().and_then(|it| self.rules.get(it as usize)) {
+            match &rule.body {
+                Body::Event(matcher) => {
+                    for found in matcher.all_event_names(&self.mapping, name) {
+                        if !names.contains(&found) {
+                            names.push(found);
+                        }
+                    }
+                }
+                Body::Correlation(inner) => {
+                    waiting.extend(inner.members.iter().map(|it| it.rule).filter(|it| seen.insert(*it)));
+                }
+            }
+        }
+        names
     }
 
     fn decide_who_reports(&mut self, options: &CompileOptions) {

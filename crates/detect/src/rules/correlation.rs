@@ -74,8 +74,9 @@ impl CorrelationKind {
 /// Where one of a member's values comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyField {
-    /// A field of the event that matched, or that lets the correlation hold that is the member.
-    Event(String),
+    /// A field of the event that matched, or that lets the correlation hold that is the member: what its log sources
+    /// call it. The first that the event has.
+    Event(Vec<String>),
     /// Position among the group-by fields of the correlation that is the member.
     Group(usize),
 }
@@ -113,7 +114,8 @@ pub(crate) struct Correlation {
     pub(crate) kind: CorrelationKind,
     /// In the order in which the rule lists them, which `temporal_ordered` goes by.
     pub(crate) members: Vec<Member>,
-    /// Names of the group-by fields as findings show them.
+    /// Names of the group-by fields as the rule has them, and as findings show them.
+    names: Vec<String>,
     pub(crate) group_by: Vec<String>,
     /// Names of the counted fields as findings show them.
     pub(crate) counted: Vec<String>,
@@ -159,6 +161,11 @@ impl Correlation {
         self.least.is_none_or(|least| most >= least)
     }
 
+    /// Which of the group-by fields `name` is.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|it| it == name).or_else(|| self.group_by.iter().position(|it| it == name))
+    }
+
     /// The largest number in the condition.
     pub(crate) fn most(&self) -> i64 {
         self.predicates.iter().map(|(_, value)| *value).max().unwrap_or(0)
@@ -193,9 +200,9 @@ impl Correlation {
 
     /// The event fields that it looks at.
     pub(crate) fn event_fields(&self) -> impl Iterator<Item = &String> {
-        self.members.iter().flat_map(|member| member.key.iter().chain(&member.values)).filter_map(|it| match it {
-            KeyField::Event(name) => Some(name),
-            KeyField::Group(_) => None,
+        self.members.iter().flat_map(|member| member.key.iter().chain(&member.values)).flat_map(|it| match it {
+            KeyField::Event(names) => names.as_slice(),
+            KeyField::Group(_) => &[],
         })
     }
 }
@@ -205,15 +212,17 @@ impl Correlation {
 pub(crate) struct Known<'r> {
     pub(crate) rule: u32,
     pub(crate) fingerprint: u128,
-    /// The fields by which the member is grouped, if it is a correlation itself.
-    pub(crate) group_by: Option<&'r [String]>,
+    /// The member, if it is a correlation itself.
+    pub(crate) inner: Option<&'r Correlation>,
 }
 
-/// Compiles `rule`, whose members `known` finds by id or name.
+/// Compiles `rule`, whose members `known` finds by id or name. `event_names` says what a field of a member may be called in
+/// events.
 pub(crate) fn compile<'r>(
     document: &Document,
     rule: &CorrelationRule,
     known: impl Fn(&str) -> Option<Known<'r>>,
+    event_names: impl Fn(u32, &str) -> Vec<String>,
 ) -> Result<Correlation, RuleError> {
     let kind = CorrelationKind::of(rule.correlation_type);
     let window = match (rule.window, &rule.gap) {
@@ -257,23 +266,28 @@ pub(crate) fn compile<'r>(
         let fields_of = |names: &[String]| -> Result<Vec<KeyField>, RuleError> {
             let names = names.iter().map(resolve);
             // What the inner correlation does not group by is the event's that lets it hold.
-            let field = |name: String| match found.group_by.and_then(|inner| inner.iter().position(|it| *it == name)) {
+            let field = |name: String| match found.inner.and_then(|inner| inner.position(&name)) {
                 Some(position) => KeyField::Group(position),
-                None => KeyField::Event(name),
+                None => KeyField::Event(event_names(found.rule, &name)),
             };
             names.map(|it| it.map(field)).collect()
         };
         let (key, values) = (fields_of(&rule.group_by)?, fields_of(&counted)?);
         members.push(Member { rule: found.rule, key, values });
     }
-    let shown = |names: &[String]| -> Vec<String> { names.iter().map(|name| shown_name(name, &aliases)).collect() };
+    let shown = |names: &[String], of: fn(&Member) -> &[KeyField]| -> Vec<String> {
+        let fields = |index| members.iter().filter_map(move |it| of(it).get(index));
+        names.iter().enumerate().map(|(index, name)| shown_name(name, &aliases, fields(index))).collect()
+    };
+    let (group_by, counted_names) = (shown(&rule.group_by, |it| &it.key), shown(&counted, |it| &it.values));
     let parts: Vec<&[u8]> =
         std::iter::once(document.text.as_bytes()).chain(fingerprints.iter().map(|it| it.as_slice())).collect();
     Ok(Correlation {
         kind,
         members,
-        group_by: shown(&rule.group_by),
-        counted: shown(&counted),
+        names: rule.group_by.iter().map(|name| alias_of(name, &aliases).unwrap_or(name).to_owned()).collect(),
+        group_by,
+        counted: counted_names,
         timespan_nanos: Timestamp::from_seconds(rule.timespan.seconds as i64).0,
         timespan_text: rule.timespan.original.clone(),
         window,
@@ -285,15 +299,25 @@ pub(crate) fn compile<'r>(
     })
 }
 
-/// What an alias stands for, if that is one field for all rules: people know fields, not the rule's own words.
-fn shown_name(name: &str, aliases: &BTreeMap<&str, &std::collections::HashMap<String, String>>) -> String {
-    let Some(mapping) = aliases.get(name) else { return name.to_owned() };
-    let mut fields: Vec<&String> = mapping.values().collect();
-    fields.sort_unstable();
-    fields.dedup();
-    match fields.as_slice() {
-        [one] => (*one).clone(),
-        _ => name.to_owned(),
+type Aliases<'r> = BTreeMap<&'r str, &'r std::collections::HashMap<String, String>>;
+
+/// What an alias stands for, if that is one field for all rules.
+fn alias_of<'r>(name: &str, aliases: &Aliases<'r>) -> Option<&'r str> {
+    let mut fields = aliases.get(name)?.values();
+    let first = fields.next()?;
+    fields.all(|it| it == first).then_some(first)
+}
+
+/// What findings call a field: as events do if all members agree, else as the rule does. People know fields, not the
+/// rule's own words.
+fn shown_name<'m>(name: &str, aliases: &Aliases<'_>, fields: impl Iterator<Item = &'m KeyField>) -> String {
+    let mut event_names = fields.map(|it| match it {
+        KeyField::Event(names) => names.first(),
+        KeyField::Group(_) => None,
+    });
+    match event_names.next() {
+        Some(Some(first)) if event_names.all(|it| it == Some(first)) => first.clone(),
+        _ => alias_of(name, aliases).unwrap_or(name).to_owned(),
     }
 }
 

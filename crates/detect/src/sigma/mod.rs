@@ -83,6 +83,13 @@ impl Matcher {
         names.iter().map(|it| mapping.resolved(source, it).into_owned()).collect()
     }
 
+    /// What `name` of the rule is called in the events of each source that it is asked about.
+    pub(crate) fn all_event_names(&self, mapping: &Mapping, name: &str) -> Vec<String> {
+        let sources = self.sources.iter().map(|it| mapping.sources.get(*it as usize));
+        let any = std::iter::once(None).filter(|_| self.sources.is_empty());
+        sources.chain(any).map(|it| mapping.resolved(it, name).into_owned()).collect()
+    }
+
     /// The log source in one line.
     pub(crate) fn source_text(&self) -> String {
         let LogSource { product, category, service, .. } = &self.log_source;

@@ -226,8 +226,7 @@ impl Group {
             .filter(|(index, it)| *index != latest && it.newest >= time.saturating_sub(span.window))
             .max_by_key(|(_, it)| it.newest)
             .map(|(index, _)| index);
-        let lateness = span.reach.saturating_sub(span.window);
-        if time >= newest.saturating_sub(lateness) {
+        if time >= newest.saturating_sub(span.lateness()) {
             (Some(latest), goes_on)
         } else {
             (Some(goes_on.unwrap_or(latest)), None)

@@ -382,7 +382,9 @@ impl Groups {
     }
 
     fn link(&mut self, index: u32) {
-        let Some((rule, level)) = self.slot(index).map(|it| (usize::from(it.rule), usize::from(it.level))) else { return };
+        let Some((rule, level)) = self.slot(index).map(|it| (usize::from(it.rule), usize::from(it.level))) else {
+            return;
+        };
         let Some(order) = self.rules.get_mut(rule).and_then(|it| it.levels.get_mut(level)) else { return };
         let before = std::mem::replace(&mut order.newest, index);
         if before == NONE {

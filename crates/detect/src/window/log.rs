@@ -159,7 +159,9 @@ impl<P: Payload> EventLog<P> {
     /// How many entries begin at or before `time`.
     fn count_until(&self, time: i64) -> usize {
         match self.within.front() {
-            Some(first) if first.first <= time => self.behind.len() + self.within.partition_point(|it| it.first <= time),
+            Some(first) if first.first <= time => {
+                self.behind.len() + self.within.partition_point(|it| it.first <= time)
+            }
             _ => self.behind.partition_point(|it| it.first <= time),
         }
     }
@@ -311,12 +313,12 @@ impl<P: Payload> EventLog<P> {
         rest.take_while(move |it| it.last >= from).map(|it| (it.first, it.last))
     }
 
-    /// Calls `visit` with the end of every window that contains `time` and ends until `until`, how many events it holds
-    /// and what they add up to: for an event that came late. The latest first, because that is near to the window that
-    /// is known. `session` is when the run began that `time` belongs to.
-    pub(crate) fn windows_around(
+    /// Calls `visit` with the end of every window that ends from `from` to `until`, how many events it holds and what they
+    /// add up to: for an event that came late. The latest first, because that is near to the window that is known.
+    /// `session` is when the run began that they belong to.
+    pub(crate) fn windows_between(
         &self,
-        (time, until): (i64, i64),
+        (from, until): (i64, i64),
         span: Span,
         session: i64,
         mut visit: impl FnMut(i64, u64, &P::Window),
@@ -328,7 +330,7 @@ impl<P: Payload> EventLog<P> {
         let mut visited = None;
         while let Some(entry) = right.checked_sub(1).and_then(|it| self.get(it)) {
             let end = entry.last;
-            if end < time {
+            if end < from {
                 break;
             }
             if end <= until && visited != Some(end) {

@@ -21,9 +21,9 @@ impl Number {
         if let Ok(whole) = text.parse::<i64>() {
             return Some(Self(i128::from(whole) << FRACTION_BITS));
         }
-        // Rust would read `inf`, `nan` and `infinity` as numbers too; the check of the magnitude refuses them.
+        // Rust would read `inf`, `nan` and `infinity` as numbers too; the check refuses them.
         let float: f64 = text.parse().ok()?;
-        if !(float.abs() <= MAGNITUDE_MAX) {
+        if float.is_nan() || float.abs() > MAGNITUDE_MAX {
             return None;
         }
         // A power of two is exact as a factor, and the product lies far inside of `i128`.
@@ -125,9 +125,14 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_what_is_none_is_refused() {
-        for (text, expected) in
-            [("17", 17.0), (" -3 ", -3.0), ("0.5", 0.5), ("1e6", 1e6), ("9223372036854775807", 2_f64.powi(63)), ("-0", 0.0)]
-        {
+        for (text, expected) in [
+            ("17", 17.0),
+            (" -3 ", -3.0),
+            ("0.5", 0.5),
+            ("1e6", 1e6),
+            ("9223372036854775807", 2_f64.powi(63)),
+            ("-0", 0.0),
+        ] {
             assert_eq!(read(text), Some(expected), "{text}");
         }
         for text in ["", "abc", "NaN", "inf", "-infinity", "1e300", "-1e19", "0x10", "1,5", "true", "1 2", "９"] {

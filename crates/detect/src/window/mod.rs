@@ -38,8 +38,8 @@ use self::group::Group;
 pub use self::group::TRACKS_MAX;
 use self::groups::{GroupId, Groups, StoredGroups};
 pub(crate) use self::key::values as key_values;
-use self::measure::Number;
 pub(crate) use self::measure::Measure;
+use self::measure::Number;
 pub(crate) use self::span::Mode;
 use self::span::Span;
 pub(crate) use self::track::Pending;
@@ -232,7 +232,7 @@ impl Windows {
         let mut before = None;
         // Correlations come behind what they count, so the least is settled first and none is asked twice.
         while let Some(at) = (0..due.len()).min_by_key(|it| due.get(*it).map(|due| (due.correlation, due.member))) {
-            let next = due.swap_remove(at);
+            let next = due.remove(at);
             let is_repeated = before == Some(next.correlation);
             let Some((key, outcome)) = self.arrive(out, rules, frame, event, &next, is_repeated) else { continue };
             before = Some(next.correlation);
@@ -265,7 +265,9 @@ impl Windows {
         let Body::Correlation(correlation) = &rule.body else { return None };
         // An event that matches two rules of a count is still one event, and a correlation that goes on holding does
         // not happen again and again.
-        if !correlation.kind.is_temporal() && (is_repeated || matches!(due.trigger, Trigger::Group { is_new: false, .. })) {
+        if !correlation.kind.is_temporal()
+            && (is_repeated || matches!(due.trigger, Trigger::Group { is_new: false, .. }))
+        {
             return None;
         }
         let (position, member) = correlation.members.iter().enumerate().find(|(_, it)| it.rule == due.member)?;
@@ -395,7 +397,9 @@ impl Windows {
         for stored in state.tables {
             let found = windows.tables.iter().position(|table| {
                 rules.rule(table.rule).is_some_and(|rule| match &rule.body {
-                    Body::Correlation(it) => it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule,
+                    Body::Correlation(it) => {
+                        it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule
+                    }
                     Body::Event(_) => false,
                 })
             });
@@ -435,7 +439,10 @@ fn times_of(event: Event<'_>) -> u32 {
 fn write_fields(event: Event<'_>, fields: &[KeyField], trigger: &Trigger, mut write: impl FnMut(&str)) -> bool {
     fields.iter().all(|field| {
         let text = match (field, trigger) {
-            (KeyField::Event(name), _) => sigma::field_text(event, name),
+            (KeyField::Event(names), _) => {
+                let mut texts = names.iter().filter_map(|name| sigma::field_text(event, name));
+                texts.find(|it| !it.is_empty())
+            }
             (KeyField::Group(position), Trigger::Group { key, .. }) => key::values(key).nth(*position).map(Into::into),
             (KeyField::Group(_), Trigger::Event) => None,
         };

@@ -22,6 +22,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// How late an event may be for all windows that contain it to be known.
+    pub(crate) fn lateness(self) -> i64 {
+        self.reach.saturating_sub(self.window)
+    }
+
     /// When the window begins that ends at `end`. `session` is when the run of events began that `end` belongs to.
     pub(crate) fn begin(self, end: i64, session: i64) -> i64 {
         match self.mode {

@@ -225,7 +225,11 @@ impl Track {
     }
 
     /// A track of events that were [`simple`](Self::simple), oldest first.
-    pub(crate) fn of_simple<'s>(frame: Frame<'_>, holds: bool, events: impl Iterator<Item = Simple<'s>>) -> Option<Self> {
+    pub(crate) fn of_simple<'s>(
+        frame: Frame<'_>,
+        holds: bool,
+        events: impl Iterator<Item = Simple<'s>>,
+    ) -> Option<Self> {
         let mut track: Option<Self> = None;
         for it in events {
             let track = track.get_or_insert_with(|| Self::new(frame.correlation, it.time));
@@ -331,7 +335,9 @@ impl Track {
                 let run = self.run_around(time, gap, span);
                 (session, until) = (run.0, until.min(run.1));
             }
-            self.late_windows(&mut held, frame, (time, until), session);
+            // Windows that end before the lateness that is allowed have lost their beginning: nothing is said of them.
+            let from = time.max(self.newest.saturating_sub(span.lateness()));
+            self.late_windows(&mut held, frame, (from, until), session);
         } else {
             self.newest_window(&mut held, frame, arrival.member);
         }
@@ -437,13 +443,14 @@ impl Track {
         held.ask(correlation, end, measure);
     }
 
-    /// All windows that contain an event that came late and in which the condition holds; the latest first.
-    fn late_windows(&self, held: &mut Held, frame: Frame<'_>, (time, until): (i64, i64), session: i64) {
+    /// All windows in which the condition holds of those that end from `from` to `until`: they contain an event that
+    /// came late. The latest first.
+    fn late_windows(&self, held: &mut Held, frame: Frame<'_>, (from, until): (i64, i64), session: i64) {
         let Frame { correlation, span, .. } = frame;
         match &self.state {
             State::Events(log) => {
                 if correlation.may_hold_below(log.total()) {
-                    log.windows_around((time, until), span, session, |end, count, ()| {
+                    log.windows_between((from, until), span, session, |end, count, ()| {
                         held.ask(correlation, end, Some(Measure::count(count)));
                     });
                 }
@@ -451,23 +458,22 @@ impl Track {
             State::Values(different) => {
                 let Different { log, values } = &**different;
                 if correlation.may_hold_below(values.len() as u64) {
-                    let times = (time, until, self.newest);
-                    values.windows_around(log, times, (span, session, self.border(span)), |end, count| {
+                    values.windows_between(log, (from, until, self.newest), (span, session), |end, count| {
                         held.ask(correlation, end, Some(Measure::count(count)));
                     });
                 }
             }
-            State::Sum(log) => log.windows_around((time, until), span, session, |end, count, sum| {
+            State::Sum(log) => log.windows_between((from, until), span, session, |end, count, sum| {
                 held.ask(correlation, end, measure_of_sum(correlation, count, *sum));
             }),
-            State::Ranks(log) => log.windows_around((time, until), span, session, |end, _, ranks| {
+            State::Ranks(log) => log.windows_between((from, until), span, session, |end, _, ranks| {
                 held.ask(correlation, end, ranks.percentile(correlation.percentile));
             }),
             State::Members(logs) => {
                 let ordered = correlation.kind == CorrelationKind::TemporalOrdered;
                 let ends_of = if ordered { logs.len().saturating_sub(1) } else { 0 };
                 let mut ends: Vec<i64> =
-                    logs.iter().skip(ends_of).flat_map(|it| it.stretches(time, until)).map(|(_, last)| last).collect();
+                    logs.iter().skip(ends_of).flat_map(|it| it.stretches(from, until)).map(|(_, last)| last).collect();
                 ends.retain(|it| *it <= until);
                 ends.sort_unstable();
                 ends.dedup();

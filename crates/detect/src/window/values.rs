@@ -14,7 +14,7 @@ use super::cover::Cover;
 use super::log::{EXACT_MAX, EventLog};
 use super::payload::ValuePlace;
 use super::small::SmallBytes;
-use super::span::Span;
+use super::span::{Mode, Span};
 
 /// How many different values a condition may ask for. Larger thresholds are refused when the rule is compiled.
 pub(crate) const VALUES_MAX: usize = 131_072;
@@ -51,7 +51,11 @@ impl Slot {
     /// The times next to `time`, which is none of its own.
     fn neighbours(&self, time: i64) -> (Option<i64>, Option<i64>) {
         let at = self.earlier.partition_point(|it| *it < time);
-        let before = if self.last < time { Some(self.last) } else { at.checked_sub(1).and_then(|it| self.earlier.get(it)).copied() };
+        let before = if self.last < time {
+            Some(self.last)
+        } else {
+            at.checked_sub(1).and_then(|it| self.earlier.get(it)).copied()
+        };
         let after = self.earlier.get(at).copied().or((self.last > time).then_some(self.last));
         (before, after)
     }
@@ -233,7 +237,8 @@ impl Values {
     /// Puts the value at `place` into the table.
     fn index(&mut self, place: u32) {
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = |it: &u32| hasher.hash_one(slots.get(*it as usize).map_or(&[] as &[u8], |slot| slot.text.as_slice()));
+        let hash =
+            |it: &u32| hasher.hash_one(slots.get(*it as usize).map_or(&[] as &[u8], |slot| slot.text.as_slice()));
         self.by_text.insert_unique(hash(&place), place, hash);
     }
 
@@ -391,29 +396,23 @@ impl Values {
         self.cover = None;
     }
 
-    /// Calls `visit` with the end of every window that contains `time` and ends until `until`, and how many different
-    /// values it holds: for an event that came late. The latest first. In a crowded group, the ends are instants.
-    pub(crate) fn windows_around(
+    /// Calls `visit` with the end of every window that ends from `from` to `until`, and how many different values it holds:
+    /// for an event that came late. The latest first. In a crowded group, the ends are instants. `session` is when the run
+    /// began that they belong to.
+    pub(crate) fn windows_between(
         &self,
         log: &EventLog<ValuePlace>,
-        (time, until, newest): (i64, i64, i64),
-        (span, session, border): (Span, i64, i64),
+        (from, until, newest): (i64, i64, i64),
+        (span, session): (Span, i64),
         mut visit: impl FnMut(i64, u64),
     ) {
         if let Some(cover) = &self.cover {
-            let is_in_newest = time >= self.begin && newest <= until;
-            if is_in_newest {
+            if newest <= until {
                 visit(newest, self.inside());
             }
-            // In sessions windows begin anywhere; instants cannot tell. What is further back than the lateness is
-            // incomplete.
-            if !matches!(span.mode, super::span::Mode::Session { .. }) {
-                let from = time.max(border.saturating_add(span.window));
-                cover.visit(from, until.min(newest), |end, count| {
-                    if !(is_in_newest && end == newest) {
-                        visit(end, count);
-                    }
-                });
+            // In sessions windows begin anywhere; instants cannot tell.
+            if !matches!(span.mode, Mode::Session { .. }) {
+                cover.visit(from, until.min(newest.saturating_sub(1)), &mut visit);
             }
             return;
         }
@@ -423,7 +422,7 @@ impl Values {
         let mut leaving = log.entries().rev().peekable();
         let mut entering = log.entries().rev().skip_while(|it| it.first >= self.begin).peekable();
         let mut visited = None;
-        for end in log.entries().rev().map(|it| it.last).skip_while(|it| *it > until).take_while(|it| *it >= time) {
+        for end in log.entries().rev().map(|it| it.last).skip_while(|it| *it > until).take_while(|it| *it >= from) {
             if visited.replace(end) == Some(end) {
                 continue;
             }
@@ -434,8 +433,8 @@ impl Values {
             touched.sort_unstable();
             touched.dedup();
             for slot in touched.iter().filter_map(|it| self.slots.get(*it as usize)) {
-                count += usize::from(slot.is_in(begin.max(border), end));
-                count = count.saturating_sub(usize::from(slot.is_in(known.0.max(border), known.1)));
+                count += usize::from(slot.is_in(begin, end));
+                count = count.saturating_sub(usize::from(slot.is_in(known.0, known.1)));
             }
             known = (begin, end);
             visit(end, count as u64);
@@ -472,8 +471,12 @@ impl From<StoredValues> for Values {
         let StoredValues { slots, free, begin, recent, cover } = stored;
         let mut is_free = vec![false; slots.len()];
         // A damaged checkpoint may name places that are none.
-        let free: Vec<u32> = free.into_iter().filter(|it| is_free.get_mut(*it as usize).is_some_and(|it| !std::mem::replace(it, true))).collect();
-        let mut values = Self { heap: slots.iter().map(Slot::heap).sum(), slots, free, begin, recent, cover, ..Self::default() };
+        let free: Vec<u32> = free
+            .into_iter()
+            .filter(|it| is_free.get_mut(*it as usize).is_some_and(|it| !std::mem::replace(it, true)))
+            .collect();
+        let mut values =
+            Self { heap: slots.iter().map(Slot::heap).sum(), slots, free, begin, recent, cover, ..Self::default() };
         for (place, _) in is_free.iter().enumerate().filter(|(_, is_free)| !**is_free) {
             let listed = values.slots.get(place).map_or(0, |it| it.listed);
             values.enlist(place as u32, listed);

@@ -131,7 +131,6 @@ fn correlation(body: &str) -> String {
 
 #[test]
 fn correlations_are_checked_when_they_are_loaded() {
-    let chained = "title: Inner\nname: inner\ncorrelation: {type: event_count, rules: [good], group-by: [user.name], timespan: 1m, condition: {gte: 2}}\n---\n";
     for (text, expected) in [
         (correlation("  type: event_count\n  rules: [absent]\n  timespan: 1m\n  condition: {gte: 2}\n"), "bad.yml:4:11: rule \"Counted\": it names the rule `absent`, which is not loaded"),
         (correlation("  type: event_count\n  rules: [good, good]\n  timespan: 1m\n  condition: {gte: 2}\n"), "names the rule `good` twice"),

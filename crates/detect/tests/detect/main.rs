@@ -5,6 +5,7 @@
 mod compile;
 mod corpora;
 mod correlations;
+mod correlations_reference;
 mod lines;
 mod matching;
 mod never_seen;
