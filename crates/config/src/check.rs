@@ -50,7 +50,8 @@ impl Check<'_> {
             match properties.and_then(|it| it.get(name)) {
                 Some(property) => self.node(resolve(self.root, property), node, &path),
                 None => {
-                    let known: Vec<&str> = properties.into_iter().flatten().map(|it| it.0.as_str()).collect();
+                    let mut known: Vec<&str> = properties.into_iter().flatten().map(|it| it.0.as_str()).collect();
+                    known.sort_unstable();
                     let message = format!("unknown key `{path}`; {}", self.advice(name, &path, &known));
                     self.problems.push(key_origin, &path, message);
                     false

@@ -52,7 +52,10 @@ pub(crate) fn fill_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result
 pub(crate) fn refusal(start: &[u8]) -> Option<&'static str> {
     // Marks of files that people try, each with what to do.
     let known: &[(&[u8], &str)] = &[
-        (b"ElfFile\0", "Windows event logs (EVTX) come with a later version: export the log as JSON or CSV"),
+        (
+            b"ElfFile\0",
+            "Windows event logs (EVTX) are not followed: read them with `panoptes import` or `panoptes scan`",
+        ),
         (b"\xd4\xc3\xb2\xa1", "packet captures come with a later version"),
         (b"\xa1\xb2\xc3\xd4", "packet captures come with a later version"),
         (b"\x4d\x3c\xb2\xa1", "packet captures come with a later version"),
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_refused_with_what_to_do() {
-        assert!(refusal(b"ElfFile\0\0\0").is_some_and(|it| it.contains("later version")));
+        assert!(refusal(b"ElfFile\0\0\0").is_some_and(|it| it.contains("panoptes scan")));
         assert!(refusal(b"\xd4\xc3\xb2\xa1\x02\0").is_some_and(|it| it.contains("later version")));
         assert!(refusal(b"\xff\xfea\0").is_some_and(|it| it.contains("iconv")));
         assert!(refusal(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0").is_some());

@@ -186,5 +186,10 @@ pub const IMPORT_DEPTH_MAX: usize = 64;
 /// The largest file that is read as one JSON array or as JSON over several lines: it must be held as a whole.
 /// Larger ones are reported with the cure.
 pub const IMPORT_WHOLE_BYTES_MAX: usize = 64 << 20;
+/// How many chunks of 64 KiB an event log may have: 64 GiB, ten times what Windows allows. Those beyond are not read; of
+/// a log that comes through a pipe that is told.
+pub const EVENT_LOG_CHUNKS_MAX: u64 = 1 << 20;
+/// How many damaged parts of one event log are told one by one. Further ones are counted.
+pub const EVENT_LOG_PROBLEMS_MAX: usize = 1_000;
 /// A batch of an import is handed on at this size.
 pub const IMPORT_BATCH_BYTES: usize = 1 << 20;

@@ -322,6 +322,18 @@ impl<'b> Event<'b> {
         self.cells().iter().map(move |cell| (cell.field, batch.value(cell)))
     }
 
+    /// The ids of [`fields`](Self::fields), in their order: for those who want few of the values.
+    #[inline]
+    pub fn field_ids(self) -> impl ExactSizeIterator<Item = FieldId> + Clone {
+        self.cells().iter().map(|cell| cell.field)
+    }
+
+    /// The value of the field at `position` among [`fields`](Self::fields).
+    #[inline]
+    pub fn value_at(self, position: u32) -> Option<Value<'b>> {
+        self.cells().get(position as usize).map(|cell| self.batch.value(cell))
+    }
+
     fn cells(self) -> &'b [Cell] {
         self.batch.cells.get(self.head.cells_start as usize..self.head.cells_end as usize).unwrap_or_default()
     }

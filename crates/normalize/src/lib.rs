@@ -8,7 +8,8 @@
 //! # Where to look first
 //! * [`Normalizer`]: a frame of records in, a batch of events out.
 //! * [`formats::ALL`]: every format with an example. To add one, copy `formats/nginx_error.rs` and list it there.
-//! * `programs/`: what programs say through syslog (sshd, sudo, su, PAM, cron…), one file each.
+//! * `programs/`: what programs say through syslog (sshd, sudo, su, PAM, cron…), one file each; `devices/`: what
+//!   routers and firewalls say.
 //! * [`json`], `time.rs`, `address.rs`: the readers that formats share.
 //!
 //! # Invariants
@@ -20,6 +21,7 @@
 
 mod address;
 mod context;
+mod devices;
 mod event_xml;
 mod explain;
 mod fact;

@@ -1,10 +1,10 @@
 //! What both forms of syslog share: the priority, the tag, and how the message behind them is read.
 
-use panoptes_model::{Anomaly, BatchWriter, field};
+use panoptes_model::{Anomaly, BatchWriter, FieldId, field};
 
 use crate::context::Context;
 use crate::text::leading_number;
-use crate::{formats, level, programs};
+use crate::{devices, formats, level, programs};
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
@@ -144,6 +144,26 @@ pub(crate) fn write_program(writer: &mut BatchWriter<'_>, name: &str, pid: Optio
     }
 }
 
+/// Takes fields away that the header gave and the message knows better.
+pub(crate) fn take_back(writer: &mut BatchWriter<'_>, ids: &[FieldId]) {
+    for id in ids {
+        if let Some(index) = writer.position(*id, 0) {
+            writer.remove(index);
+        }
+    }
+}
+
+/// The same for those that the message has written by now.
+fn keep_inner(writer: &mut BatchWriter<'_>, ids: &[FieldId]) {
+    for id in ids {
+        if let Some(outer) = writer.position(*id, 0)
+            && writer.position(*id, outer + 1).is_some()
+        {
+            writer.remove(outer);
+        }
+    }
+}
+
 #[inline]
 pub(crate) fn write_host(writer: &mut BatchWriter<'_>, host: &str) {
     writer.text(field::HOST_NAME, host);
@@ -160,12 +180,20 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
     if formats::write_audit_message(writer, name, message, context) {
         return;
     }
-    if programs::write(writer, name, module, message, context) {
+    if devices::write(writer, name, message) || programs::write(writer, name, module, message, context) {
         return;
     }
     let start = message.trim_ascii_start();
     // `@cee:` announces JSON.
     let object = start.strip_prefix("@cee:").unwrap_or(start).trim_ascii_start();
+    // Sysmon for Linux writes the XML of Windows events.
+    if start.starts_with("<Event") && formats::read_unwrapped(writer, start, context) {
+        keep_inner(writer, &[field::PROCESS_NAME, field::PROCESS_PID, field::HOST_NAME, field::LOG_LEVEL]);
+        if !writer.has(field::MESSAGE) {
+            writer.text(field::MESSAGE, message);
+        }
+        return;
+    }
     if (object.starts_with('{') && formats::read_unwrapped(writer, object, context))
         || (formats::looks_like_pairs(start) && formats::read_unwrapped(writer, start, context))
     {

@@ -52,6 +52,14 @@ pub(crate) fn host_and_port(text: &str) -> (Option<&str>, Option<u16>) {
     (Some(host).filter(|it| !it.is_empty()), port)
 }
 
+/// The extension of the file that the path names, as proxies log it.
+pub(crate) fn extension(path: &str) -> Option<&str> {
+    const BYTES_MAX: usize = 16;
+    let (stem, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
+    let is_one = (1..=BYTES_MAX).contains(&extension.len()) && extension.bytes().all(|it| it.is_ascii_alphanumeric());
+    (is_one && !stem.is_empty()).then_some(extension)
+}
+
 /// Where `part` lies in `whole`, as byte offsets; `None` if it does not.
 pub(crate) fn offsets(whole: &str, part: &str) -> Option<(usize, usize)> {
     let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;

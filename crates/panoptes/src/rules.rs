@@ -93,7 +93,8 @@ pub(crate) fn refused(errors: &[RuleError]) -> usize {
     errors.iter().filter(|it| !it.loaded).count()
 }
 
-/// All `.yml` and `.yaml` files under `paths`, in the order of their names.
+/// All rule files (`.yml`, `.yaml`) and mappings under `paths`, in the order of their names. A mapping is a `.toml` file
+/// with a `[[source]]`; other `.toml` files below a folder are somebody else's.
 ///
 /// # Errors
 /// A path does not exist or cannot be read.
@@ -101,6 +102,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<RuleFiles> {
     let mut found = RuleFiles::default();
     for path in paths_below(paths)? {
         match read_one(&path) {
+            Ok(text) if is_toml(&path) && !paths.contains(&path) && !text.contains("[[source]]") => {}
             Ok(text) => found.files.push(RuleFile { path: path.display().to_string(), text }),
             Err(error) => found.unreadable.push(RuleError {
                 path: path.display().to_string(),
@@ -116,7 +118,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<RuleFiles> {
     Ok(found)
 }
 
-/// The rule files under `paths`, sorted.
+/// The files under `paths` that may hold rules or mappings, sorted.
 ///
 /// # Errors
 /// A path does not exist or cannot be read.
@@ -140,6 +142,11 @@ pub(crate) fn paths_below(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Whether `path` may be a mapping: tests of rules lie in the same folders.
+fn is_toml(path: &Path) -> bool {
+    path.to_str().is_some_and(|it| it.ends_with(".toml") && !it.ends_with(".test.toml"))
+}
+
 fn read_one(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     // One byte more than a rule file may have: then the compiler says that it is too large.
@@ -157,7 +164,7 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Res
         let path = entry.path();
         if entry.file_type().is_ok_and(|it| it.is_dir()) {
             collect(&path, depth + 1, files)?;
-        } else if path.extension().is_some_and(|it| it == "yml" || it == "yaml") {
+        } else if path.extension().is_some_and(|it| it == "yml" || it == "yaml") || is_toml(&path) {
             files.push(path);
         }
     }

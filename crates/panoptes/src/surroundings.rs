@@ -37,7 +37,7 @@ pub(crate) fn rule_sources(config: &Config, more: &[PathBuf], shipped: bool) -> 
     RuleSources {
         shipped: shipped && config.rules.shipped,
         paths: config.rules.paths.iter().chain(more).cloned().collect(),
-        options: CompileOptions { disabled, min_level: config.rules.min_level },
+        options: CompileOptions { disabled, min_level: config.rules.min_level, ..CompileOptions::default() },
     }
 }
 

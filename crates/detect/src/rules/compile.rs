@@ -10,7 +10,7 @@ use super::correlation::{Known, compile as compile_correlation};
 use super::error::RuleError;
 use super::load::{Document, Parsed, load};
 use super::{Body, CompileOptions, RULES_MAX, Rule, RuleFile, RuleMeta, RuleSet, filter};
-use crate::sigma::{Engine, Mapping, Matcher, Placeholders, Program, is_everything};
+use crate::sigma::{Engine, Mapping, Matcher, Program, is_everything};
 
 /// Sigma lets a rule leave its level out; such a rule is neither noise nor an emergency.
 const LEVEL_DEFAULT: Severity = Severity::Medium;
@@ -18,6 +18,7 @@ const LEVEL_DEFAULT: Severity = Severity::Medium;
 pub(super) fn compile(files: &[RuleFile], options: &CompileOptions) -> (RuleSet, Vec<RuleError>) {
     let mut errors = Vec::new();
     let (mappings, rules): (Vec<&RuleFile>, Vec<&RuleFile>) = files.iter().partition(|it| it.path.ends_with(".toml"));
+    let mapped = mapping_fingerprint(&mappings, options);
     let mut mapping = Mapping::load(mappings.into_iter(), options.ignore_log_sources, &mut errors);
     let documents = load(&rules, &mut errors);
     let documents = without_duplicates(&documents, &mut errors);
@@ -49,7 +50,17 @@ pub(super) fn compile(files: &[RuleFile], options: &CompileOptions) -> (RuleSet,
     errors.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let detector = crate::anomaly::never_seen_meta(true).summary;
     let wants_patterns = detector.level >= options.min_level && !options.disabled.contains(&detector.id);
-    (set.finish(wants_patterns, options.placeholders.clone()), errors)
+    (set.finish(wants_patterns, mapped), errors)
+}
+
+/// What rules mean beside their own text: a set with another mapping is another set.
+fn mapping_fingerprint(mappings: &[&RuleFile], options: &CompileOptions) -> u128 {
+    let ignored = [u8::from(options.ignore_log_sources)];
+    let parts: Vec<&[u8]> = std::iter::once(ignored.as_slice())
+        .chain(mappings.iter().map(|it| it.text.as_bytes()))
+        .chain(Mapping::shipped().map(|it| -> &[u8] { it.as_bytes() }))
+        .collect();
+    content_hash(&parts)
 }
 
 /// The documents whose id and name nobody used before, at most [`RULES_MAX`].
@@ -165,11 +176,11 @@ impl Building {
                 texts.push(filter_document.text.as_bytes());
             }
         }
-        let matcher = Matcher::compile(&mut self.program, &self.mapping, &filtered, &options.placeholders)
+        let matcher = Matcher::compile(&mut self.program, &self.mapping, &filtered)
             .map_err(|error| document.place_of(&error.needle).error(error.reason, error.cure))?;
         for name in &matcher.unknown_placeholders {
             let reason = format!("the placeholder `%{name}%` has no list, so its value matches nothing");
-            let cure = "give it one in the configuration (`rules.placeholders`)";
+            let cure = "give it one under `[placeholders]` in a .toml file beside the rules";
             warnings.push(RuleError { loaded: true, ..document.place_of(name).error(reason, cure) });
         }
         let mut sources: Vec<String> = Vec::new();
@@ -330,7 +341,7 @@ impl Building {
         }
     }
 
-    fn finish(mut self, wants_patterns: bool, placeholders: Placeholders) -> RuleSet {
+    fn finish(mut self, wants_patterns: bool, mapped: u128) -> RuleSet {
         // A correlation that nobody hears of need not run, nor what only it counts. Members come before what counts
         // them, so going backwards settles each rule once.
         let mut is_needed = vec![false; self.rules.len()];
@@ -348,9 +359,10 @@ impl Building {
         });
         let engine = Engine::build(self.program, self.mapping, matchers);
         let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports)).chain([wants_patterns.into()]);
-        let parts: Vec<[u8; 16]> = self.fingerprints.iter().copied().chain(reports).map(u128::to_le_bytes).collect();
+        let all = self.fingerprints.iter().copied().chain(reports).chain([mapped]);
+        let parts: Vec<[u8; 16]> = all.map(u128::to_le_bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(|it| it.as_slice()).collect();
-        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, engine, wants_patterns, placeholders }
+        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, engine, wants_patterns }
     }
 }
 

@@ -7,7 +7,7 @@ mod filter;
 mod lint;
 mod load;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use panoptes_model::{Event, RuleSummary, Severity};
@@ -36,8 +36,6 @@ pub struct CompileOptions {
     pub min_level: Severity,
     /// Ids of rules that make no findings.
     pub disabled: BTreeSet<String>,
-    /// Lists for Sigma's placeholders (`field|expand: '%admins%'`), by name.
-    pub placeholders: BTreeMap<String, Vec<String>>,
     /// Ask every rule about every event, under the field names that it uses: to try rules on events of no known source.
     pub ignore_log_sources: bool,
     /// Keep what [`RuleSet::explain`] needs; it costs memory.
@@ -98,7 +96,6 @@ pub struct RuleSet {
     pub(crate) fingerprint: u128,
     /// Whether the detector of never-seen messages may report.
     pub(crate) wants_patterns: bool,
-    placeholders: BTreeMap<String, Vec<String>>,
 }
 
 impl RuleSet {
@@ -158,8 +155,7 @@ impl RuleSet {
     pub fn explain(&self, rule: usize, event: Event<'_>) -> Option<Explanation> {
         let rule = self.rules.get(rule)?;
         let (Body::Event(matcher), Some(syntax)) = (&rule.body, &rule.syntax) else { return None };
-        let explained: Result<Explanation, LowerError> =
-            crate::sigma::explain(&self.engine, matcher, syntax, &self.placeholders, event);
+        let explained: Result<Explanation, LowerError> = crate::sigma::explain(&self.engine, matcher, syntax, event);
         // It compiled before.
         explained.ok()
     }

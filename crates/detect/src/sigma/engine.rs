@@ -266,7 +266,7 @@ impl Engine {
         scratch.items.resize(self.program.items.len(), 0);
         scratch.failed.resize(self.program.items.len(), 0);
         scratch.rules.resize(self.rules.len(), 0);
-        let mut values: Vec<(u32, Value<'_>)> = Vec::with_capacity(64);
+        let mut values: Vec<Slotted> = Vec::with_capacity(64);
         let mut matched: Vec<u32> = Vec::new();
         for (index, event) in (0..).zip(batch.events()) {
             values.clear();
@@ -307,16 +307,16 @@ impl Engine {
 
     /// Collects the values of fields that have a slot, and what routing asks of them.
     #[inline]
-    fn read<'b>(
+    fn read(
         &self,
-        values: &mut Vec<(u32, Value<'b>)>,
+        values: &mut Vec<Slotted>,
         scratch: &mut Scratch,
-        event: Event<'b>,
+        event: Event<'_>,
         binding: &Binding,
         local: &HashMap<u32, u32>,
     ) {
         scratch.seen.clear();
-        for (id, value) in event.fields() {
+        for (position, id) in (0..).zip(event.field_ids()) {
             let slot = match id.fixed_index() {
                 Some(index) => match binding.slot_of_fixed.get(index).and_then(|it| it.checked_sub(1)) {
                     Some(slot) => slot,
@@ -328,13 +328,17 @@ impl Engine {
                     None => continue,
                 },
             };
-            self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
-            values.push((slot, value));
+            if self.router.is_tested(slot)
+                && let Some(value) = event.value_at(position)
+            {
+                self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
+            }
+            values.push(Slotted { slot, place: Place::At(position) });
         }
         for (slot, id) in &binding.answered {
             if let Some(value) = event.get(*id) {
                 self.router.look(&mut scratch.seen, &mut scratch.text, *slot, value);
-                values.push((*slot, value));
+                values.push(Slotted { slot: *slot, place: Place::Answered(*id) });
             }
         }
         scratch.seen.sort_unstable();
@@ -367,9 +371,11 @@ impl Engine {
             scratch.generation = 1;
         }
         scratch.woken.clear();
-        for (slot, value) in view.values {
-            if let Some(field) = plan.field(*slot) {
-                self.value(scratch, field, *value);
+        for slotted in view.values {
+            if let Some(field) = plan.field(slotted.slot)
+                && let Some(value) = slotted.value(view.event)
+            {
+                self.value(scratch, field, value);
             }
         }
         if let Some((slot, text)) = view.decoded
@@ -441,10 +447,7 @@ impl Engine {
         let original = view.event.original();
         let is_json = is_json(original);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json
-            || memchr::memmem::find(original.as_bytes(), b"\\u").is_some()
-            || memchr::memmem::find(original.as_bytes(), b"\\/").is_some()
-            || may_be_in(original, &mut folded);
+        let worth_it = !is_json || spells_letters(original) || may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
                 if may_be_in(text, &mut folded) {
@@ -540,6 +543,19 @@ fn is_json(original: &str) -> bool {
     original.trim_ascii_start().starts_with('{')
 }
 
+/// Whether some escape of the JSON text `json` may stand for a character that others write as it is (`\u0041`, `\/`).
+fn spells_letters(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    let mut escaped = None;
+    memchr::memchr_iter(b'\\', bytes).any(|at| {
+        if escaped == Some(at) {
+            return false;
+        }
+        escaped = Some(at + 1);
+        matches!(bytes.get(at + 1), Some(b'u' | b'/'))
+    })
+}
+
 /// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.
 pub(crate) fn is_own(name: &str) -> bool {
     name.starts_with("event.") || name.starts_with("panoptes.") || matches!(name, "log.level" | "ecs.version")
@@ -548,21 +564,49 @@ pub(crate) fn is_own(name: &str) -> bool {
 /// One event as rules see it.
 struct View<'a> {
     event: Event<'a>,
-    values: &'a [(u32, Value<'a>)],
+    values: &'a [Slotted],
     decoded: Option<(u32, &'a str)>,
     is_own: &'a [bool],
 }
 
-impl View<'_> {
+/// A field that has a slot.
+#[derive(Clone, Copy)]
+struct Slotted {
+    slot: u32,
+    place: Place,
+}
+
+/// Where an event has a value.
+#[derive(Clone, Copy)]
+enum Place {
+    At(u32),
+    Answered(FieldId),
+}
+
+impl Slotted {
+    #[inline]
+    fn value(self, event: Event<'_>) -> Option<Value<'_>> {
+        match self.place {
+            Place::At(position) => event.value_at(position),
+            Place::Answered(id) => event.get(id),
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    fn in_slots<'v>(&'v self, slots: &'v [u32]) -> impl Iterator<Item = Value<'a>> + 'v {
+        self.values.iter().filter(|it| slots.contains(&it.slot)).filter_map(|it| it.value(self.event))
+    }
+
     fn has(&self, slots: &[u32]) -> bool {
         self.decoded.is_some_and(|(slot, _)| slots.contains(&slot))
-            || self.values.iter().any(|(slot, value)| slots.contains(slot) && *value != Value::Null)
+            || self.in_slots(slots).any(|value| value != Value::Null)
     }
 
     /// Calls `visit` with every text in `slots` until it says that it has seen enough.
     fn any_text(&self, slots: &[u32], visit: &mut dyn FnMut(&str) -> bool) -> bool {
         self.decoded.is_some_and(|(slot, text)| slots.contains(&slot) && visit(text))
-            || self.values.iter().any(|(slot, value)| slots.contains(slot) && any_text(*value, visit))
+            || self.in_slots(slots).any(|value| any_text(value, visit))
     }
 
     fn any_keyword_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {

@@ -61,7 +61,6 @@ pub(crate) fn explain(
     engine: &Engine,
     matcher: &Matcher,
     rule: &SigmaRule,
-    placeholders: &Placeholders,
     event: Event<'_>,
 ) -> Result<Explanation, LowerError> {
     let mapping = engine.mapping();
@@ -94,7 +93,7 @@ pub(crate) fn explain(
         names.dedup();
         names
     };
-    let explaining = Explaining { placeholders, event, names_of: &names_of };
+    let explaining = Explaining { placeholders: &mapping.placeholders, event, names_of: &names_of };
     let mut named = BTreeMap::new();
     for (name, detection) in &rule.detection.named {
         named.insert(name.as_str(), explaining.detection(name, detection)?);

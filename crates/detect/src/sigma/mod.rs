@@ -32,7 +32,7 @@ pub(crate) use self::explain::explain;
 pub use self::explain::{Explanation, Reason};
 pub(crate) use self::ir::Program;
 use self::ir::{KEYWORD, Node, Symbol, visit};
-pub(crate) use self::lower::{LowerError, Placeholders};
+pub(crate) use self::lower::LowerError;
 pub(crate) use self::mapping::{Mapping, is_everything};
 
 /// A compiled rule, and whom it may be asked about.
@@ -50,14 +50,9 @@ pub(crate) struct Matcher {
 
 impl Matcher {
     /// Compiles one rule into `program`. What can be wrong with it is found here, before it meets any event.
-    pub(crate) fn compile(
-        program: &mut Program,
-        mapping: &Mapping,
-        rule: &SigmaRule,
-        placeholders: &Placeholders,
-    ) -> Result<Self, LowerError> {
+    pub(crate) fn compile(program: &mut Program, mapping: &Mapping, rule: &SigmaRule) -> Result<Self, LowerError> {
         let mut unknown_placeholders = Vec::new();
-        let node = lower::lower(program, &rule.detection, placeholders, &mut unknown_placeholders)?;
+        let node = lower::lower(program, &rule.detection, &mapping.placeholders, &mut unknown_placeholders)?;
         let mut symbols = Vec::new();
         let mut items = Vec::new();
         visit(&node, &mut |item| items.push(item), &mut |symbol| symbols.push(symbol));

@@ -92,6 +92,12 @@ impl Router {
         Tested::OneOf(number, numbers.collect())
     }
 
+    /// Whether some mapping asks for the field in `slot`.
+    #[inline]
+    pub(crate) fn is_tested(&self, slot: u32) -> bool {
+        self.tested.get(slot as usize).is_some_and(|it| *it != 0)
+    }
+
     /// Appends what `value` of the field in `slot` says, if any mapping asks for that field.
     #[inline]
     pub(crate) fn look(&self, seen: &mut Vec<Seen>, folded: &mut String, slot: u32, value: Value<'_>) {

@@ -8,18 +8,29 @@ use memchr::memmem;
 /// two letters beyond ASCII that regular expressions take for ASCII ones (ſ and the Kelvin sign) become those, so that
 /// a literal that a case-insensitive expression needs is found in folded text.
 pub(crate) fn fold_into(out: &mut String, text: &str) {
-    if text.is_ascii() {
+    let mut rest = text;
+    loop {
+        let ascii = ascii_prefix(rest.as_bytes());
         let start = out.len();
-        out.push_str(text);
+        out.push_str(rest.get(..ascii).unwrap_or_default());
         if let Some(added) = out.get_mut(start..) {
             added.make_ascii_lowercase();
         }
-        return;
-    }
-    out.reserve(text.len());
-    for character in text.chars() {
+        let mut characters = rest.get(ascii..).unwrap_or_default().chars();
+        let Some(character) = characters.next() else { return };
         fold_character(out, character);
+        rest = characters.as_str();
     }
+}
+
+/// How many bytes at the beginning of `bytes` are ASCII.
+fn ascii_prefix(bytes: &[u8]) -> usize {
+    if bytes.is_ascii() {
+        return bytes.len();
+    }
+    let whole = bytes.chunks(64).take_while(|chunk| chunk.is_ascii()).count() * 64;
+    let rest = bytes.get(whole..).unwrap_or_default();
+    whole + rest.iter().position(|it| !it.is_ascii()).unwrap_or(rest.len())
 }
 
 fn fold_character(out: &mut String, character: char) {
@@ -139,6 +150,8 @@ mod tests {
     #[test]
     fn folding_is_by_character() {
         assert_eq!(folded("C:\\Windows\\ÄÖ"), "c:\\windows\\äö");
+        let long = format!("{}ä{}Ö", "X".repeat(130), "Y".repeat(70));
+        assert_eq!(folded(&long), format!("{}ä{}ö", "x".repeat(130), "y".repeat(70)));
         assert_eq!(folded("ΣΑΣ"), "σασ", "no final sigma, so that parts fold like the whole");
         assert_eq!(folded("\u{17f}\u{212a}"), "sk");
         assert_eq!(folds_to_ascii('K'), Some('k'));

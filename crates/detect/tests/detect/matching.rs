@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::{Bench, NOW, batch_of, rules_of, shown};
-use panoptes_detect::RuleSet;
+use panoptes_detect::{CompileOptions, RuleFile, RuleSet};
 use panoptes_model::{EventBatch, FrameId, Schema, Timestamp, field};
 
 /// Whether a rule with this log source and selection matches a batch of one event.
@@ -135,4 +135,22 @@ fn an_event_without_any_entity_is_about_its_source() {
     let mut bench =
         Bench::new("title: t\nlogsource: {category: application}\ndetection: {s: {message: boom}, condition: s}\n");
     assert_eq!(shown(&bench.fold(&[(0, "event.dataset=plain message=boom")])), ["t 1 [panoptes.source=test] 0..0"]);
+}
+
+#[test]
+fn placeholders_stand_for_the_lists_beside_the_rules() {
+    let rule = "title: T\nid: 8b0fd4d4-8e5f-4a7e-b7c5-3a2c4ad0ac01\nlogsource: {definition: any}\ndetection:\n  s: {user.name|expand: 'adm-%admins%'}\n  condition: s\n";
+    let lists = "[placeholders]\nadmins = ['bob', 'e*']\n";
+    let file = |path: &str, text: &str| RuleFile { path: path.to_owned(), text: text.to_owned() };
+    let (rules, errors) =
+        RuleSet::compile(vec![file("r.yml", rule), file("lists.toml", lists)], &CompileOptions::default());
+    assert!(errors.is_empty(), "{errors:#?}");
+    let lines = [(1, "user.name=adm-bob"), (2, "user.name=adm-eve"), (3, "user.name=bob"), (4, "user.name=adm-al")];
+    let batch = batch_of(&rules, 1, "test", &lines);
+    assert_eq!(rules.prepare(&batch).pairs().map(|it| it.0).collect::<Vec<_>>(), [0, 1]);
+
+    let (rules, errors) = RuleSet::compile(vec![file("r.yml", rule)], &CompileOptions::default());
+    assert_eq!(rules.prepare(&batch_of(&rules, 1, "test", &lines)).len(), 0);
+    assert!(errors.len() == 1 && errors[0].loaded, "{errors:#?}");
+    assert!(errors[0].to_string().contains("`%admins%` has no list"), "{errors:#?}");
 }

@@ -1,10 +1,12 @@
 //! Files that are read once, from beginning to end: what `import` and `scan` take.
 //!
 //! *Takes* files, folders with all that is in them, and patterns; plain, gzip or zstd, told by content; lines, JSON
-//! arrays, JSON over several lines, and CSV by name. Synchronous, without a runtime. What cannot be read is a value
+//! arrays, JSON over several lines, Windows event logs (EVTX), and CSV by name. Synchronous, without a runtime. What cannot be read is a value
 //! with its path, position and reason, and the rest goes on. *Position* is the byte offset behind the record, after
-//! decompression.
+//! decompression; in an event log it is the event's number there (an exported log counts anew, so it may differ from
+//! the id that the event itself states).
 
+mod evtx;
 mod find;
 mod text;
 
@@ -92,6 +94,26 @@ pub enum Problem {
         "JSON that is not one object a line must fit into {IMPORT_WHOLE_BYTES_MAX} bytes: convert it with `jq --compact-output '.[]'`"
     )]
     WholeTooLarge,
+    #[error("the header of the event log is damaged or cut: copy or export the log again")]
+    EventLogHeader,
+    #[error("the event log holds no events")]
+    EventLogEmpty,
+    #[error("the event log is longer than any that Windows writes: unpack it and read it as a file")]
+    EventLogTooLong,
+    #[error("the event log ends inside chunk {chunk}: what came after is lost")]
+    ChunkCut { chunk: u64 },
+    #[error("chunk {chunk} of the event log is damaged and its events are lost")]
+    ChunkLost { chunk: u64, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the checksum of chunk {chunk} of the event log is wrong: its events were read but may have been changed")]
+    ChunkChanged { chunk: u64 },
+    #[error("chunk {chunk} of the event log lacks {events} of its events: they are lost")]
+    EventsMissing { chunk: u64, events: u64 },
+    #[error("{} in chunk {chunk} of the event log is damaged and lost", event_text(*event))]
+    EventLost { chunk: u64, event: Option<u64>, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("event {event} in chunk {chunk} of the event log is too long for a record and lost")]
+    EventTooLong { chunk: u64, event: u64 },
+    #[error("{problems} more parts of the event log are damaged")]
+    EventLogMore { problems: u64 },
     #[error("the folders are nested too deeply: import this one by itself")]
     TooDeep,
     #[error("{beyond} files are too many for one import: import the folders one by one")]
@@ -102,11 +124,16 @@ impl Problem {
     /// How many records were lost by it, as far as they can be told apart.
     pub fn rejected_records(&self) -> u64 {
         match self {
-            Self::Record { .. } => 1,
+            Self::Record { .. } | Self::EventLost { .. } | Self::EventTooLong { .. } => 1,
+            Self::EventsMissing { events, .. } => *events,
             Self::RecordsMore { records } => *records,
             _ => 0,
         }
     }
+}
+
+fn event_text(event: Option<u64>) -> String {
+    event.map_or_else(|| "an event".to_owned(), |event| format!("event {event}"))
 }
 
 /// How far an import is.
@@ -260,7 +287,7 @@ impl Import {
         };
         let origin = self.origin(&path);
         let opened = match reader {
-            Ok(reader) => Text::open(path, origin, reader),
+            Ok(reader) => Text::open(path, origin, reader, &self.bytes_read),
             Err(source) => Err(FileProblem::new(&path, Problem::Unreadable { source })),
         };
         match opened {

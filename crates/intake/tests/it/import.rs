@@ -108,7 +108,7 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
         let of = |it: &&FileProblem| it.path.file_name().unwrap() == name;
         problems.iter().find(of).unwrap_or_else(|| panic!("{name} is not told"))
     };
-    assert!(told("a.evtx").problem.to_string().contains("later version"));
+    assert!(matches!(told("a.evtx").problem, Problem::EventLogHeader));
     assert!(told("b.pcap").problem.to_string().contains("later version"));
     assert!(matches!(told("c.bin").problem, Problem::NotText { .. }));
     assert!(matches!(told("g.bin.gz").problem, Problem::NotText { .. }));

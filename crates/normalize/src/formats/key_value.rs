@@ -8,7 +8,7 @@ use panoptes_model::{BatchWriter, field};
 use super::{Declined, FormatKind};
 use crate::context::Context;
 use crate::text::Cursor;
-use crate::{level, names, time};
+use crate::{devices, level, names, time};
 
 pub(super) static KIND: FormatKind = FormatKind {
     name: "key_value",
@@ -50,7 +50,8 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
         writer.text(field::EVENT_KIND, "event");
     }
     if !writer.has(field::EVENT_DATASET) {
-        writer.text(field::EVENT_DATASET, "keyvalue");
+        let dataset = devices::write_fortigate(writer).unwrap_or("keyvalue");
+        writer.text(field::EVENT_DATASET, dataset);
     }
     if !writer.has(field::MESSAGE) {
         writer.text(field::MESSAGE, text);

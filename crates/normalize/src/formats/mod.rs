@@ -11,12 +11,14 @@ use crate::context::Context;
 
 mod apache_error;
 mod auditd;
+mod cisco_ios;
 mod container;
 mod json;
 mod json_sources;
 mod key_value;
 mod nginx_error;
 mod plain;
+mod squid;
 mod syslog_rfc3164;
 mod syslog_rfc5424;
 mod web_access;
@@ -36,8 +38,10 @@ pub static ALL: &[&FormatKind] = &[
     &container::KIND,
     &nginx_error::KIND,
     &apache_error::KIND,
+    &squid::KIND,
     &web_access::KIND,
     &auditd::KIND,
+    &cisco_ios::KIND,
     &key_value::KIND,
     &plain::KIND,
 ];
@@ -105,11 +109,19 @@ type Kinds = [&'static FormatKind];
 static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
 static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND];
 static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
-static IF_DIGIT: &Kinds =
-    &[&nginx_error::KIND, &container::KIND, &syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
+static IF_DIGIT: &Kinds = &[
+    &nginx_error::KIND,
+    &container::KIND,
+    &squid::KIND,
+    &syslog_rfc3164::KIND,
+    &cisco_ios::KIND,
+    &web_access::KIND,
+    &key_value::KIND,
+];
 // `type=…`, `node=…`, `audit: type=…`.
-static IF_AUDIT: &Kinds = &[&auditd::KIND, &syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
-static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &web_access::KIND, &key_value::KIND];
+static IF_AUDIT: &Kinds =
+    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
+static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
 fn candidates(first: u8) -> &'static Kinds {

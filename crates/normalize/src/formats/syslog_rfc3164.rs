@@ -245,20 +245,27 @@ mod tests {
         check(
             "<189>45: *Jan 15 10:30:00.123: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)",
             expect![[r#"
-            2024-01-15T10:30:00.123Z
-            log.syslog.priority: 189
-            log.syslog.facility.code: 23
-            log.syslog.facility.name: local7
-            log.syslog.severity.code: 5
-            log.syslog.severity.name: notice
-            log.level: notice
-            event.code: SYS-5-CONFIG_I
-            event.kind: event
-            event.dataset: linux.syslog
-            message: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)
-            panoptes.format: syslog_rfc3164
-            panoptes.anomaly: year_inferred
-        "#]],
+                2024-01-15T10:30:00.123Z
+                log.syslog.priority: 189
+                log.syslog.facility.code: 23
+                log.syslog.facility.name: local7
+                log.syslog.severity.code: 5
+                log.syslog.severity.name: notice
+                log.level: notice
+                event.code: SYS-5-CONFIG_I
+                event.kind: event
+                event.dataset: cisco.ios
+                event.category: configuration
+                event.type: change
+                event.action: device_configured
+                source.ip: 192.0.2.7
+                event.provider: SYS
+                event.severity: 5
+                cisco.mnemonic: CONFIG_I
+                message: %SYS-5-CONFIG_I: Configured from console by vty0 (192.0.2.7)
+                panoptes.format: syslog_rfc3164
+                panoptes.anomaly: year_inferred
+            "#]],
         );
         assert_eq!(value("Jan 15 10:30:00 rtr1: %LINK-3-UPDOWN: Interface Gi0/1 down", "host.name"), "rtr1");
     }

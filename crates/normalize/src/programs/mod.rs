@@ -10,7 +10,9 @@ use crate::fact::{write_dataset, write_repeat};
 use crate::formats;
 use crate::text::leading_number;
 
+mod clamav;
 mod cron;
+mod dns_server;
 mod login;
 mod pam;
 mod peer;
@@ -19,8 +21,16 @@ mod su;
 mod sudo;
 mod user_management;
 
-pub(crate) static ALL: &[&ProgramKind] =
-    &[&sshd::KIND, &sudo::KIND, &su::KIND, &cron::KIND, &login::KIND, &user_management::KIND];
+pub(crate) static ALL: &[&ProgramKind] = &[
+    &sshd::KIND,
+    &sudo::KIND,
+    &su::KIND,
+    &clamav::KIND,
+    &cron::KIND,
+    &dns_server::KIND,
+    &login::KIND,
+    &user_management::KIND,
+];
 
 /// A program whose messages have a meaning.
 pub(crate) struct ProgramKind {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use panoptes_testkit::{Server, get, wait_until};
+use panoptes_testkit::{Server, get, post, wait_until};
 
 use crate::support::{alerts, binary, failed_login, json_lines, output_of};
 
@@ -25,9 +25,11 @@ fn rule(number: u32, title: &str, detection: &str) -> String {
     )
 }
 
+/// When this returns, the line is in the log.
+#[track_caller]
 fn send(server: &Server, line: &str) {
-    let mut stream = TcpStream::connect(server.tcp()).expect("the server listens");
-    writeln!(stream, "{line}").expect("and reads");
+    let answer = post(server.http(), "/logs", "text/plain", line.as_bytes()).expect("the server listens");
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 fn metric(server: &Server, name: &str) -> Option<String> {
@@ -215,4 +217,23 @@ fn every_event_meets_exactly_one_of_the_sets_that_follow_each_other() {
     println!("{told:?}");
     assert_eq!(told.iter().map(|it| it.1).sum::<u64>(), all, "{told:?}");
     assert_eq!(told.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["Left", "Right"]);
+}
+
+#[test]
+fn a_mapping_that_is_added_gives_rules_new_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let detection = "Who: eve";
+    let shop = rule(1, "Eve", detection).replace("product: linux, service: sshd", "product: shop, category: audit");
+    std::fs::write(folder.path().join("eve.yml"), shop).unwrap();
+    let server = server(folder.path());
+    let event = "{\"event.dataset\": \"shop\", \"actor\": \"eve\"}";
+    send(&server, event);
+    let mapping = "[[source]]\nname = \"shop\"\nproduct = \"shop\"\ncategory = \"audit\"\nwhen = { \"event.dataset\" = \"shop\" }\nfields = [\"shop\"]\n[fields.shop]\nWho = \"actor\"\n";
+    std::fs::write(folder.path().join("shop.toml"), mapping).unwrap();
+    // Somebody else's file in the same folder says nothing.
+    std::fs::write(folder.path().join("pyproject.toml"), "[project]\nname = \"rules\"\n").unwrap();
+    hang_up(&server);
+    wait_for_metric(&server, LOADED, "1");
+    send(&server, event);
+    wait_for_alerts(&server, &[("Eve", 1)]);
 }

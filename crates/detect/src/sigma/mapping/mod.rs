@@ -16,6 +16,13 @@
 //! "EventID" = "event.code"              # the rules' name = the event's field
 //! ```
 //!
+//! A mapping file may also hold lists for Sigma's placeholders (`field|expand: '%admins%'`):
+//!
+//! ```toml
+//! [placeholders]
+//! admins = ["root", "svc-*"]
+//! ```
+//!
 //! All of `when` must hold: the field equals the text or one of the list (case ignored; `okta.*` is every text that
 //! begins with `okta.`), or, with `true`, is there.
 //! An event can be several sources. A rule is asked about it if, for one of them, every part of the rule's log source
@@ -29,6 +36,7 @@ use panoptes_model::{Schema, field};
 use rsigma_parser::LogSource;
 use serde::Deserialize;
 
+use super::lower::Placeholders;
 use crate::rules::{RuleError, RuleFile};
 
 /// How many sources all mappings together may have. Those beyond are errors.
@@ -63,6 +71,8 @@ pub(crate) struct Mapping {
     pub(crate) sources: Vec<Source>,
     /// Whether every rule is asked about every event, under the names that it uses.
     pub(crate) ignore_sources: bool,
+    /// Lists for placeholders, those of all files together.
+    pub(crate) placeholders: Placeholders,
     ecs: std::sync::Arc<Schema>,
 }
 
@@ -73,6 +83,8 @@ struct File {
     source: Vec<toml::Spanned<SourceEntry>>,
     #[serde(default)]
     fields: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    placeholders: Placeholders,
 }
 
 #[derive(Deserialize)]
@@ -126,10 +138,12 @@ impl Mapping {
         ignore_sources: bool,
         errors: &mut Vec<RuleError>,
     ) -> Self {
-        let mut mapping = Self { sources: Vec::new(), ignore_sources, ecs: std::sync::Arc::new(Schema::ecs()) };
-        if ignore_sources {
-            return mapping;
-        }
+        let mut mapping = Self {
+            sources: Vec::new(),
+            ignore_sources,
+            placeholders: Placeholders::new(),
+            ecs: std::sync::Arc::new(Schema::ecs()),
+        };
         // A site's own come first: they may rename what the shipped ones name.
         for file in files {
             mapping.add(&file.path, &file.text, errors);
@@ -137,7 +151,15 @@ impl Mapping {
         for (path, text) in built_in::ALL {
             mapping.add(path, text, errors);
         }
+        if ignore_sources {
+            mapping.sources.clear();
+        }
         mapping
+    }
+
+    /// The texts of the shipped mappings.
+    pub(crate) fn shipped<'s>() -> impl Iterator<Item = &'s str> {
+        built_in::ALL.iter().map(|(_, text)| *text)
     }
 
     fn add(&mut self, path: &str, text: &str, errors: &mut Vec<RuleError>) {
@@ -162,6 +184,9 @@ impl Mapping {
                 return;
             }
         };
+        for (name, values) in file.placeholders {
+            self.placeholders.entry(name).or_default().extend(values);
+        }
         for entry in file.source {
             let line = Some(line_of(entry.span().start));
             let entry = entry.into_inner();

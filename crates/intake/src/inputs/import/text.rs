@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use panoptes_model::{Origin, RawBatch, Timestamp};
 use panoptes_stdx::decompress::{DecompressError, Decompressor, sniff as sniff_encoding};
 
+use super::evtx::{self, EventLog};
 use super::{FileProblem, Problem};
 use crate::archive::{LIMITS, refusal, rotation_base};
 use crate::audit::Ending;
@@ -46,26 +49,38 @@ enum Kind {
         reader: Reader,
         shape: Shape,
     },
+    Events(Box<EventLog>),
 }
 
 impl Text {
     /// Looks at the beginning of `bytes` to tell what it is.
-    pub(super) fn open(path: PathBuf, origin: Origin, bytes: Reader) -> Result<Self, FileProblem> {
-        match Self::kind_of(&path, &origin, bytes) {
+    /// `bytes_read` counts what was read of the file, whoever reads it.
+    pub(super) fn open(
+        path: PathBuf,
+        origin: Origin,
+        bytes: Reader,
+        bytes_read: &Arc<AtomicU64>,
+    ) -> Result<Self, FileProblem> {
+        match Self::kind_of(&path, &origin, bytes, bytes_read) {
             Ok(kind) => Ok(Self { path, origin, kind }),
             Err(problem) => Err(FileProblem::new(&path, problem)),
         }
     }
 
-    fn kind_of(path: &Path, origin: &Origin, bytes: Reader) -> Result<Kind, Problem> {
+    fn kind_of(path: &Path, origin: &Origin, bytes: Reader, bytes_read: &Arc<AtomicU64>) -> Result<Kind, Problem> {
         let (head, bytes) = Ahead::read(bytes, FINGERPRINT_BYTES)?;
-        let text: Reader = match sniff_encoding(&head) {
+        let encoding = sniff_encoding(&head);
+        let text: Reader = match encoding {
             Some(encoding) => {
                 Box::new(Decompressor::new(encoding, bytes, LIMITS).map_err(|it| Problem::broken(it.into()))?)
             }
             None => Box::new(bytes),
         };
         let (start, reader) = Ahead::read(text, SNIFF_BYTES)?;
+        if start.starts_with(evtx::MAGIC) {
+            let log = EventLog::open(path, Box::new(reader), encoding.is_some(), bytes_read)?;
+            return Ok(Kind::Events(Box::new(log)));
+        }
         if let Some(reason) = refusal(start.get(..FINGERPRINT_BYTES).unwrap_or(&start)) {
             return Err(Problem::NotText { reason });
         }
@@ -111,6 +126,7 @@ impl Text {
                 }
                 end.is_some()
             }
+            Kind::Events(log) => log.step(&self.path, &self.origin, now, out),
             Kind::Table(table) => {
                 let mut rows = collector(&self.origin, now, usize::MAX);
                 let end = loop {
@@ -203,7 +219,7 @@ fn table_problem(error: CsvError) -> Problem {
 }
 
 impl Problem {
-    fn broken(error: io::Error) -> Self {
+    pub(super) fn broken(error: io::Error) -> Self {
         if DecompressError::from_io(&error).is_some() {
             Self::Broken { source: error }
         } else {

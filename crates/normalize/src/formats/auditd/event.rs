@@ -10,6 +10,7 @@ use super::{meaning, syscalls};
 use crate::address;
 use crate::context::Context;
 use crate::fact::{FAILURE, Fact, SUCCESS, UNKNOWN, write_dataset};
+use crate::syslog::take_back;
 use crate::time;
 
 const DATASET: &str = "linux.auditd";
@@ -106,7 +107,7 @@ impl<'t> AuditEvent<'t> {
             self.decision = self.decision.or_else(|| decision(line.body));
         }
         let mut pairs = Pairs::new(line.body, self.is_interpreted);
-        while let Some(pair) = pairs.next() {
+        for pair in pairs.by_ref() {
             if self.items.len() >= PAIRS_MAX {
                 writer.anomaly(Anomaly::FieldsTooMany);
                 break;
@@ -159,10 +160,7 @@ impl<'t> AuditEvent<'t> {
             }
         }
         if let Some(node) = self.node {
-            let found = (0..writer.field_count()).find(|at| writer.nth(*at).is_some_and(|it| it.0 == field::HOST_NAME));
-            if let Some(relay) = found {
-                writer.remove(relay);
-            }
+            take_back(writer, &[field::HOST_NAME]);
             writer.text(field::HOST_NAME, node);
         }
         self.write_process(writer, &index);
@@ -520,6 +518,10 @@ impl<'t> AuditEvent<'t> {
         writer.ip(ip, address);
         writer.integer(port_id, i64::from(port));
         writer.text(field::NETWORK_DIRECTION, direction);
+        // What rules ask for as `Initiated`.
+        if let Some(id) = writer.field("panoptes.auditd.initiated") {
+            writer.text(id, if direction == "egress" { "true" } else { "false" });
+        }
     }
 
     /// Everything under its own name.

@@ -11,6 +11,7 @@ use panoptes_model::{Anomaly, BatchWriter, field};
 
 use super::{Declined, FormatKind};
 use crate::context::Context;
+use crate::syslog::take_back;
 
 mod decode;
 mod event;
@@ -57,12 +58,7 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, program: &str, message
         return false;
     }
     // The process is the one that the record is about, not the one that passes it on.
-    for id in [field::PROCESS_NAME, field::PROCESS_PID] {
-        let found = (0..writer.field_count()).find(|index| writer.nth(*index).is_some_and(|(it, _)| it == id));
-        if let Some(index) = found {
-            writer.remove(index);
-        }
-    }
+    take_back(writer, &[field::PROCESS_NAME, field::PROCESS_PID]);
     write_lines(writer, said, context);
     writer.text(field::MESSAGE, message);
     true

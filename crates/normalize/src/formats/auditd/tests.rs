@@ -166,6 +166,7 @@ fn a_connection_has_its_other_end() {
             destination.ip: 192.0.2.1
             destination.port: 80
             network.direction: egress
+            panoptes.auditd.initiated: true
             auditd.data.type: SYSCALL,SOCKADDR,PROCTITLE
             auditd.data.arch: c000003e
             auditd.data.syscall: 42

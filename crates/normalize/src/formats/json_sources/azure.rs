@@ -269,6 +269,11 @@ fn begin(fields: &mut Fields<'_, '_>, dataset: &str) {
 fn activity(fields: &mut Fields<'_, '_>) {
     begin(fields, "azure.activitylogs");
     fields.mean(ACTIVITY);
+    // `PROVIDER/TYPE/VERB`.
+    if let Some((provider, _)) = fields.text("azure.activitylogs.operation_name").and_then(|it| it.split_once('/')) {
+        let provider = provider.to_owned();
+        fields.set("azure.resource.provider", &provider);
+    }
     match fields.text("azure.activitylogs.result_type").map(str::to_ascii_lowercase).as_deref() {
         Some("success" | "succeeded" | "accept") => fields.outcome(true),
         Some("failure" | "failed") => fields.outcome(false),

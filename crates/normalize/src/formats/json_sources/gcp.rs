@@ -57,6 +57,7 @@ fn read(fields: &mut Fields<'_, '_>) -> bool {
         "protoPayload.metadata.event",
         super::spread::Pairs { name: "name", value: &["value", "boolValue", "multiStrValue", "intValue"] },
     );
+    fields.also("protoPayload.metadata.event.eventName", "google_workspace.event_name");
     if dataset == "google_workspace.login" {
         let refused = fields.text("protoPayload.methodName").is_some_and(|it| it.contains("Failure"));
         fields.login(!refused && !failed);

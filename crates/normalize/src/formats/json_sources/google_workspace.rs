@@ -50,6 +50,7 @@ fn read(fields: &mut Fields<'_, '_>) -> bool {
     fields.mean(MEANINGS);
     fields.spread_pairs("events", Pairs { name: "name", value: &["value", "boolValue", "multiValue", "intValue"] });
     fields.also("events.name", "event.action");
+    fields.also("event.action", "google_workspace.event_name");
     fields.also("events.parameters.NEW_VALUE", "google_workspace.new_value");
     fields.also("events.parameters.SETTING_NAME", "google_workspace.setting_name");
     fields.also("new_value", "google_workspace.new_value");

@@ -48,6 +48,7 @@ const REQUEST: Meanings = &[
     ("cs-uri-extension", "url.extension"),
     ("cs-uri-scheme", "url.scheme"),
     ("cs-uri-port", "url.port"),
+    ("cs(Content-Type)", "http.request.mime_type"),
     ("rs(Content-Type)", "http.response.mime_type"),
     ("sc-content-type", "http.response.mime_type"),
     ("r-ip", "destination.ip"),
@@ -93,8 +94,9 @@ fn read(fields: &mut Fields<'_, '_>) -> bool {
         }
         if let Some(action) = fields.text("action").map(str::to_ascii_lowercase) {
             fields.set("event.action", &action);
-            let kind = if action == "allow" { "allowed" } else { "denied" };
+            let (kind, blocked) = if action == "allow" { ("allowed", "false") } else { ("denied", "true") };
             fields.set("event.type", kind);
+            fields.set("firewall.blocked", blocked);
         }
         return true;
     }
@@ -192,6 +194,9 @@ fn write_url(fields: &mut Fields<'_, '_>) {
     }
     fields.set("url.original", &target);
     fields.set("url.path", &path);
+    if let Some(extension) = crate::url::extension(&path) {
+        fields.set("url.extension", extension);
+    }
     if !query.is_empty() {
         fields.set("url.query", query);
     }
