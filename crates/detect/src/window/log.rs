@@ -216,11 +216,10 @@ impl<P: Payload> EventLog<P> {
         };
         let Some(entry) = entry else { return };
         if is_inside {
-            entry.payload.leave(&mut self.window);
             self.inside -= u64::from(entry.count);
         }
         self.payload_bytes -= entry.payload.bytes();
-        entry.payload.absorb(payload);
+        entry.payload.absorb(payload, is_inside.then_some(&mut self.window));
         self.payload_bytes += entry.payload.bytes();
         entry.first = entry.first.min(stamp.time);
         entry.last = entry.last.max(stamp.time);
@@ -228,7 +227,6 @@ impl<P: Payload> EventLog<P> {
         entry.fresh = entry.fresh.saturating_add(stamp.fresh);
         (entry.frame, entry.index) = (stamp.id.frame, stamp.id.index);
         if is_inside {
-            entry.payload.enter(&mut self.window);
             self.inside += u64::from(entry.count);
         }
     }
@@ -283,7 +281,7 @@ impl<P: Payload> EventLog<P> {
             && entry.last.saturating_sub(before.first) <= coarse
         {
             self.payload_bytes -= before.payload.bytes() + entry.payload.bytes();
-            before.payload.absorb(entry.payload);
+            before.payload.absorb(entry.payload, None);
             self.payload_bytes += before.payload.bytes();
             before.last = entry.last;
             before.count = before.count.saturating_add(entry.count);
@@ -431,5 +429,148 @@ impl<'de, P: Payload + Deserialize<'de>> Deserialize<'de> for EventLog<P> {
             }
         }
         Ok(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::measure::{Measure, Number};
+    use super::super::payload::Cells;
+    use super::super::span::Mode;
+    use super::*;
+
+    const SPAN: Span = Span { window: 100, reach: 300, mode: Mode::Sliding };
+
+    fn stamp(time: i64, index: u32) -> Stamp {
+        Stamp { time, id: EventId { frame: FrameId(1), index }, times: 1, fresh: 1 }
+    }
+
+    fn number(value: i64) -> Number {
+        Number::parse(&value.to_string()).unwrap()
+    }
+
+    /// A log of events with what `payload` says of each, settled after each.
+    fn log_of<P: Payload>(times: &[i64], span: Span, payload: impl Fn(usize) -> P) -> (EventLog<P>, i64, u64) {
+        let mut log = EventLog::default();
+        let (mut newest, mut forgotten) = (i64::MIN, 0);
+        for (index, time) in times.iter().enumerate() {
+            newest = newest.max(*time);
+            log.add(stamp(*time, index as u32), payload(index), span);
+            forgotten += log.settle(span.begin(newest, 0), newest - span.reach, span);
+        }
+        (log, newest, forgotten)
+    }
+
+    #[test]
+    fn the_window_slides_and_untold_events_are_told_once() {
+        let (mut log, newest, _) = log_of(&[0, 10, 50, 100, 101], SPAN, |_| ());
+        assert_eq!(log.inside(), 4, "the window holds both of its borders");
+        let told = log.tell(newest - SPAN.window, newest, 20);
+        assert_eq!((told.count, told.first, told.last), (4, 10, 101));
+        assert_eq!(told.ids.iter().map(|it| it.index).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(log.tell(newest - SPAN.window, newest, 20).count, 0);
+        log.add(stamp(102, 9), (), SPAN);
+        log.settle(2, -198, SPAN);
+        assert_eq!(log.tell(2, 102, 20).ids.iter().map(|it| it.index).collect::<Vec<_>>(), [9]);
+        assert_eq!(log.tell(0, 102, 20).first, 0, "what no window held is still untold");
+    }
+
+    #[test]
+    fn events_at_one_moment_stay_apart_until_the_log_is_crowded() {
+        let (log, _, _) = log_of(&[5; EXACT_MAX + 10], SPAN, |_| ());
+        assert_eq!((log.len(), log.inside()), (EXACT_MAX, EXACT_MAX as u64 + 10));
+    }
+
+    #[test]
+    fn a_late_event_completes_a_window_that_has_passed() {
+        let (log, newest, _) = log_of(&[0, 20, 250, 10], SPAN, |_| ());
+        assert_eq!((log.inside(), newest), (1, 250));
+        let mut windows = Vec::new();
+        log.windows_between((10, 110), SPAN, 0, |end, count, ()| windows.push((end, count)));
+        assert_eq!(windows, [(20, 3), (10, 2)]);
+    }
+
+    #[test]
+    fn entries_are_forgotten_at_the_border_and_not_before() {
+        let (log, _, _) = log_of(&[0, 1, 300], SPAN, |_| ());
+        assert_eq!((log.len(), log.total()), (3, 3));
+        let (log, _, _) = log_of(&[0, 1, 301], SPAN, |_| ());
+        assert_eq!((log.len(), log.total()), (2, 2));
+    }
+
+    #[test]
+    fn a_crowded_log_is_bounded_and_its_window_begins_at_most_a_quantum_late() {
+        for (window, reach) in [(1_000_000, 2_000_000), (10_000, 2_000_000), (1_000_000, 1_000_000)] {
+            let span = Span { window, reach, mode: Mode::Sliding };
+            let times: Vec<i64> = (0..200_000).map(|it| it * 37 + it % 3 * 10).collect();
+            let (log, newest, _) = log_of(&times, span, |index| number(index as i64));
+            let since = |begin: i64| times.iter().filter(|it| **it >= begin).count() as u64;
+            let (fine, coarse) = span.quanta();
+            let begin = newest - window;
+            assert!(log.inside() <= since(begin) && log.inside() >= since(begin + fine), "{}", log.inside());
+            let most = 2 * (window / fine + reach / coarse) + 2 + EXACT_MAX as i64;
+            assert!((log.len() as i64) < most, "{} of {most}", log.len());
+            // The sum is that of the events that are counted, to the last bit.
+            let counted = &times[times.len() - log.inside() as usize..];
+            let sum: i64 = (0..times.len() as i64).rev().take(counted.len()).sum();
+            assert_eq!(*log.window(), number(sum));
+        }
+    }
+
+    #[test]
+    fn the_values_of_a_log_are_bounded_and_what_is_forgotten_is_counted() {
+        let span = Span { window: 1_000_000, reach: 2_000_000, mode: Mode::Sliding };
+        let times: Vec<i64> = (0..400_000).collect();
+        // Every value of another magnitude, so that none shares a cell.
+        let (log, _, forgotten) =
+            log_of(&times, span, |index| Cells::One(number((index as i64 * 7_919 % 100_003 + 129) << (index % 40)), 1));
+        assert!(log.bytes() < 2 * PAYLOAD_BYTES_MAX, "{}", log.bytes());
+        assert_eq!(log.inside() + forgotten, times.len() as u64);
+        assert!(forgotten > 0);
+    }
+
+    #[test]
+    fn a_percentile_of_a_crowded_log_is_near() {
+        let span = Span { window: 1_000_000, reach: 2_000_000, mode: Mode::Sliding };
+        let times: Vec<i64> = (0..20_000).map(|it| it * 40).collect();
+        let value = |index: usize| (index as i64 * 7_919) % 10_007;
+        let (log, _, forgotten) = log_of(&times, span, |index| Cells::One(number(value(index)), 1));
+        let mut sorted: Vec<i64> = (0..times.len()).map(value).collect();
+        sorted.sort_unstable();
+        for percent in [1, 50, 95, 99] {
+            let exact = sorted[(sorted.len() - 1) * percent / 100] as f64;
+            let found = log.window().percentile(percent as u32).map_or(f64::NAN, Measure::to_f64);
+            assert!((found - exact).abs() <= exact / 100.0 + 2.0, "{found} instead of {exact}");
+        }
+        assert_eq!(forgotten, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn counts_and_sums_in_any_order_are_those_of_the_sorted_events(
+            mut times in prop::collection::vec(0_i64..400, 1..60),
+        ) {
+            // Everything lies within reach, so nothing may be lost whatever the order is.
+            let span = Span { reach: 1_000, ..SPAN };
+            let own = times.clone();
+            let (log, newest, _) = log_of(&times, span, |index| number(own[index] * 3 + 1));
+            let window = |end: i64| own.iter().filter(move |it| (end - span.window..=end).contains(*it));
+            prop_assert_eq!(log.inside(), window(newest).count() as u64);
+            prop_assert_eq!(*log.window(), number(window(newest).map(|it| it * 3 + 1).sum()));
+            let around = own[own.len() - 1];
+            let mut found = Vec::new();
+            log.windows_between((around, around + 100), span, 0, |end, count, sum| found.push((end, count, *sum)));
+            times.sort_unstable();
+            times.dedup();
+            let ends = times.iter().rev().filter(|it| (around..=around + 100).contains(*it));
+            let expected: Vec<_> = ends
+                .map(|end| (*end, window(*end).count() as u64, number(window(*end).map(|it| it * 3 + 1).sum())))
+                .collect();
+            prop_assert_eq!(found, expected);
+            let stored = postcard::to_stdvec(&log).unwrap();
+            prop_assert_eq!(postcard::from_bytes::<EventLog<Number>>(&stored).unwrap(), log);
+        }
     }
 }

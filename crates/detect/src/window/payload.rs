@@ -1,5 +1,7 @@
 //! What an entry of a log carries beside its time, and what the entries of a window add up to.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Number};
@@ -10,8 +12,9 @@ pub(crate) trait Payload: Clone + std::fmt::Debug + PartialEq {
 
     fn enter(&self, window: &mut Self::Window);
     fn leave(&self, window: &mut Self::Window);
-    /// Takes in that of a neighbour, when a crowded log puts both into one entry.
-    fn absorb(&mut self, other: Self);
+    /// Takes in that of a neighbour, when a crowded log puts both into one entry. `window` is what it has entered, if it
+    /// has; the neighbour has not.
+    fn absorb(&mut self, other: Self, window: Option<&mut Self::Window>);
     /// Memory beside the entry itself.
     fn bytes(&self) -> usize {
         0
@@ -24,7 +27,7 @@ impl Payload for () {
 
     fn enter(&self, (): &mut ()) {}
     fn leave(&self, (): &mut ()) {}
-    fn absorb(&mut self, (): ()) {}
+    fn absorb(&mut self, (): (), _: Option<&mut ()>) {}
 }
 
 /// For sums and averages: the values of the entry together.
@@ -39,8 +42,11 @@ impl Payload for Number {
         *window = window.minus(*self);
     }
 
-    fn absorb(&mut self, other: Self) {
+    fn absorb(&mut self, other: Self, window: Option<&mut Self>) {
         *self = self.plus(other);
+        if let Some(window) = window {
+            other.enter(window);
+        }
     }
 }
 
@@ -57,7 +63,7 @@ impl Payload for ValuePlace {
 
     fn enter(&self, (): &mut ()) {}
     fn leave(&self, (): &mut ()) {}
-    fn absorb(&mut self, other: Self) {
+    fn absorb(&mut self, other: Self, _: Option<&mut ()>) {
         if *self != other {
             *self = Self::SEVERAL;
         }
@@ -82,6 +88,14 @@ pub(crate) enum Cells {
 }
 
 impl Cells {
+    /// Its first value, rounded.
+    fn first_cell(&self) -> Cell {
+        match self {
+            Self::One(value, count) => Cell { value: value.rounded(CROWDED_BITS).to_units(), count: *count },
+            Self::Many(cells) => cells.first().copied().unwrap_or(Cell { value: 0.0, count: 0 }),
+        }
+    }
+
     /// The value, if it is one that occurs once.
     pub(crate) fn single(&self) -> Option<Number> {
         match self {
@@ -109,20 +123,49 @@ impl Payload for Cells {
         self.for_each(|value, count| window.remove(value, count));
     }
 
-    fn absorb(&mut self, other: Self) {
-        let mut cells = match std::mem::replace(self, Self::Many(Vec::new())) {
-            Self::Many(cells) => cells,
-            Self::One(value, count) => vec![Cell { value: value.rounded(CROWDED_BITS).to_units(), count }],
-        };
-        other.for_each(|value, count| {
-            let value = value.rounded(CROWDED_BITS).to_units();
-            let at = cells.partition_point(|it| it.value < value);
-            match cells.get_mut(at).filter(|it| it.value == value) {
-                Some(cell) => cell.count = cell.count.saturating_add(count),
-                None => cells.insert(at, Cell { value, count }),
+    fn absorb(&mut self, other: Self, mut window: Option<&mut Ranks>) {
+        if let Self::One(..) = self {
+            if let Some(window) = &mut window {
+                self.leave(window);
             }
-        });
-        *self = Self::Many(cells);
+            *self = Self::Many(vec![self.first_cell()]);
+            if let Some(window) = &mut window {
+                self.enter(window);
+            }
+        }
+        let Self::Many(cells) = self else { return };
+        let other = match other {
+            Self::One(..) => Self::Many(vec![other.first_cell()]),
+            many => many,
+        };
+        if let Some(window) = window {
+            other.enter(window);
+        }
+        let Self::Many(others) = other else { return };
+        if let [one] = others.as_slice() {
+            let at = cells.partition_point(|it| it.value < one.value);
+            match cells.get_mut(at).filter(|it| it.value == one.value) {
+                Some(cell) => cell.count = cell.count.saturating_add(one.count),
+                None => cells.insert(at, *one),
+            }
+            return;
+        }
+        let mut merged: Vec<Cell> = Vec::with_capacity(cells.len() + others.len());
+        let (mut left, mut right) = (std::mem::take(cells).into_iter().peekable(), others.into_iter().peekable());
+        while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+            let (a, b) = (*a, *b);
+            match a.value.total_cmp(&b.value) {
+                Ordering::Less => merged.extend(left.next()),
+                Ordering::Greater => merged.extend(right.next()),
+                Ordering::Equal => {
+                    merged.push(Cell { value: a.value, count: a.count.saturating_add(b.count) });
+                    left.next();
+                    right.next();
+                }
+            }
+        }
+        merged.extend(left.chain(right));
+        *cells = merged;
     }
 
     fn bytes(&self) -> usize {
@@ -256,9 +299,25 @@ mod tests {
         #[test]
         fn crowded_cells_keep_count_and_nearly_the_values(values in prop::collection::vec(-1e9_f64..1e9, 2..80)) {
             let mut cells = Cells::One(number(values[0]), 1);
-            values[1..].iter().for_each(|it| cells.absorb(Cells::One(number(*it), 1)));
+            values[1..].iter().for_each(|it| cells.absorb(Cells::One(number(*it), 1), None));
             let mut ranks = Ranks::default();
             cells.enter(&mut ranks);
+            // The window that it grew in is the same.
+            let mut grown = Cells::One(number(values[0]), 1);
+            let mut window = Ranks::default();
+            grown.enter(&mut window);
+            let (half, rest) = values[1..].split_at(values.len() / 2);
+            half.iter().for_each(|it| grown.absorb(Cells::One(number(*it), 1), Some(&mut window)));
+            let mut other: Option<Cells> = None;
+            for value in rest.iter().map(|it| Cells::One(number(*it), 1)) {
+                match &mut other {
+                    Some(other) => other.absorb(value, None),
+                    None => other = Some(value),
+                }
+            }
+            other.into_iter().for_each(|it| grown.absorb(it, Some(&mut window)));
+            prop_assert_eq!(&grown, &cells);
+            prop_assert_eq!(&window, &ranks);
             prop_assert_eq!(ranks.total, values.len() as u64);
             let mut sorted = values;
             sorted.sort_by(f64::total_cmp);

@@ -293,7 +293,8 @@ impl Values {
             cover.forget_until(border.saturating_add(span.window));
         }
         let mut forgotten = 0;
-        while self.len() > room.values || (self.bytes() > room.bytes && self.len() > 1) {
+        let needed = |it: &Self| it.len() * (size_of::<Slot>() + ORDER_BYTES) + it.heap;
+        while self.len() > room.values || (needed(self) > room.bytes && self.len() > 1) {
             let Some((listed, place)) = self.before.pop_first().or_else(|| self.inside.pop_first()) else { break };
             let Some(slot) = self.slots.get(place as usize) else { continue };
             if slot.last > listed {
@@ -483,5 +484,205 @@ impl From<StoredValues> for Values {
             values.index(place as u32);
         }
         values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use panoptes_model::{EventId, FrameId};
+    use proptest::prelude::*;
+
+    use super::super::log::Stamp;
+    use super::*;
+
+    const SPAN: Span = Span { window: 100, reach: 1_000, mode: Mode::Sliding };
+    const ROOM: Room = Room { values: 4_096, bytes: 1 << 24 };
+
+    /// Values and the log of when they came, as a track has them.
+    #[derive(Default)]
+    struct Bench {
+        values: Values,
+        log: EventLog<ValuePlace>,
+        newest: Option<i64>,
+        forgotten: u64,
+    }
+
+    impl Bench {
+        fn add(&mut self, value: &str, time: i64, span: Span, room: Room) {
+            let newest = self.newest.map_or(time, |it| it.max(time));
+            let (begin, border) = (span.begin(newest, 0), newest - span.reach);
+            self.newest = Some(newest);
+            if self.log.is_crowded() && !self.values.is_coarse() {
+                self.values.coarsen(border, span);
+            }
+            let place = self.values.add(value.as_bytes(), time, border, span);
+            let id = EventId { frame: FrameId(1), index: 0 };
+            self.log.add(Stamp { time, id, times: 1, fresh: 1 }, place, span);
+            self.log.settle(begin, border, span);
+            self.forgotten += self.values.settle(begin, border, span, room);
+            if let Some(moved) = self.values.compact() {
+                self.log.for_each_payload(|it| it.0 = moved.get(it.0 as usize).copied().unwrap_or(u32::MAX));
+            }
+        }
+
+        fn windows(&self, from: i64, until: i64, span: Span) -> Vec<(i64, u64)> {
+            let mut windows = Vec::new();
+            let times = (from, until, self.newest.unwrap());
+            self.values.windows_between(&self.log, times, (span, 0), |end, count| windows.push((end, count)));
+            windows
+        }
+    }
+
+    fn bench_of(seen: &[(i64, u8)]) -> Bench {
+        let mut bench = Bench::default();
+        seen.iter().for_each(|(time, value)| bench.add(&value.to_string(), *time, SPAN, ROOM));
+        bench
+    }
+
+    #[test]
+    fn values_are_counted_once_and_leave_with_the_window() {
+        let mut bench = bench_of(&[(0, 1), (10, 2), (20, 1), (110, 3)]);
+        assert_eq!(bench.values.inside(), 3, "the window holds both of its borders");
+        bench.add("3", 111, SPAN, ROOM);
+        assert_eq!(bench.values.inside(), 2, "1 was seen again at 20; 2 has left");
+        assert_eq!(bench.values.newest().collect::<Vec<_>>(), ["3", "1"]);
+        bench.add("4", 1_020, SPAN, ROOM);
+        assert_eq!((bench.values.inside(), bench.values.len()), (1, 3), "2 was last seen 1,010 ago");
+    }
+
+    #[test]
+    fn a_repeated_value_costs_little() {
+        let mut values = Values::default();
+        for time in 0..10_000 {
+            values.add(b"root", time, time - SPAN.reach, SPAN);
+            values.settle(time - SPAN.window, time - SPAN.reach, SPAN, ROOM);
+        }
+        assert_eq!((values.len(), values.inside()), (1, 1));
+        assert!(values.slots.iter().all(|it| it.earlier.len() <= 2 * 11 + 2), "{:?}", values.slots);
+        assert!(values.bytes() < 1_000, "{}", values.bytes());
+    }
+
+    #[test]
+    fn the_value_seen_longest_ago_is_forgotten_first_and_counted() {
+        let span = Span { window: 100_000, reach: 200_000, ..SPAN };
+        let mut bench = Bench::default();
+        for time in 0..ROOM.values as i64 {
+            bench.add(&format!("u{time}"), time, span, ROOM);
+        }
+        // Seen again: it is not the oldest any more, although it stands first in the order.
+        bench.add("u0", 5_000, span, ROOM);
+        assert_eq!(bench.forgotten, 0);
+        (0..3).for_each(|it| bench.add(&format!("new{it}"), 5_001 + it, span, ROOM));
+        assert_eq!((bench.forgotten, bench.values.len()), (3, ROOM.values));
+        let known = |text: &str| bench.values.find(text.as_bytes()).is_some();
+        assert!(known("u0") && !known("u1") && !known("u2") && !known("u3") && known("u4"));
+        // By memory as well.
+        bench.add("x", 5_010, span, Room { bytes: 100_000, ..ROOM });
+        assert!((900..=1_100).contains(&bench.values.len()), "{}", bench.values.len());
+    }
+
+    #[test]
+    fn empty_places_are_given_back() {
+        let mut bench = Bench::default();
+        (0..4_000).for_each(|it| bench.add(&format!("u{it}"), 0, SPAN, ROOM));
+        let full = bench.values.bytes();
+        (0..20).for_each(|it| bench.add(&format!("v{it}"), 1_000 + it % 2, SPAN, ROOM));
+        assert_eq!((bench.values.len(), bench.values.inside()), (20, 20));
+        assert!(bench.values.bytes() < full / 50, "{} of {full}", bench.values.bytes());
+        bench.add("v3", 1_002, SPAN, ROOM);
+        assert_eq!(bench.values.inside(), 20);
+    }
+
+    #[test]
+    fn long_values_that_begin_alike_stay_different() {
+        let long = "x".repeat(VALUE_BYTES_MAX);
+        assert_ne!(kept(&format!("{long}a")), kept(&format!("{long}b")));
+        assert_eq!(kept(&long), long);
+    }
+
+    /// What a crowded group says of the past must never be more than the truth, and little less.
+    #[test]
+    fn instants_of_a_crowded_group_are_near_the_truth() {
+        for mode in [Mode::Sliding, Mode::Tumbling] {
+            let span = Span { window: 6_400, reach: 20_000, mode };
+            let mut bench = Bench::default();
+            let mut seen: Vec<(i64, String)> = Vec::new();
+            let mut state = 1_u64;
+            let mut random = |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            for step in 0..6_000_i64 {
+                let late = if step % 5 == 0 { random(13_000) as i64 } else { 0 };
+                let (time, value) = (step * 5 - late, format!("u{}", random(3_000)));
+                bench.add(&value, time, span, ROOM);
+                seen.push((time, value));
+            }
+            assert!(bench.values.is_coarse() && bench.forgotten == 0);
+            let newest = bench.newest.unwrap();
+            let truth = |end: i64, shorter: i64| {
+                let begin = span.begin(end, 0) + shorter;
+                let inside = seen.iter().filter(|(time, _)| (begin..=end).contains(time)).map(|(_, value)| value);
+                inside.collect::<BTreeSet<_>>().len() as u64
+            };
+            let windows = bench.windows(newest - span.lateness(), newest, span);
+            assert!(windows.len() > 100, "{}", windows.len());
+            assert_eq!(windows[0], (newest, truth(newest, 0)));
+            for (end, count) in &windows {
+                assert_eq!(*count, truth(*end, 0), "{mode:?} at {end} of {newest}");
+            }
+            // Once the crowd is gone, every event counts again.
+            bench.values.refine();
+            assert!(!bench.values.is_coarse());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_in_any_order_are_those_of_the_sorted_events(
+            seen in prop::collection::vec((0_i64..500, 0_u8..12), 1..80),
+            tumbling in any::<bool>(),
+        ) {
+            let span = Span { mode: if tumbling { Mode::Tumbling } else { Mode::Sliding }, ..SPAN };
+            let mut bench = Bench::default();
+            seen.iter().for_each(|(time, value)| bench.add(&value.to_string(), *time, span, ROOM));
+            let newest = bench.newest.unwrap();
+            let in_window = |end: i64| {
+                let inside = seen.iter().filter(|(time, _)| (span.begin(end, 0)..=end).contains(time));
+                inside.map(|(_, it)| *it).collect::<BTreeSet<_>>().len() as u64
+            };
+            prop_assert_eq!(bench.values.inside(), in_window(newest));
+            let (around, _) = *seen.last().unwrap();
+            let until = span.until(around);
+            let mut ends: Vec<i64> = seen.iter().map(|it| it.0).filter(|it| (around..=until).contains(it)).collect();
+            ends.sort_unstable_by(|a, b| b.cmp(a));
+            ends.dedup();
+            let expected: Vec<(i64, u64)> = ends.iter().map(|end| (*end, in_window(*end))).collect();
+            prop_assert_eq!(bench.windows(around, until, span), expected);
+            let stored = postcard::to_stdvec(&StoredValues::from(&bench.values)).unwrap();
+            let restored: Values = postcard::from_bytes::<StoredValues>(&stored).unwrap().into();
+            prop_assert_eq!(&restored, &bench.values);
+            prop_assert_eq!(restored.inside(), bench.values.inside());
+            prop_assert_eq!(restored.bytes(), bench.values.bytes());
+        }
+
+        #[test]
+        fn no_damage_in_what_was_stored_makes_it_panic(
+            free in prop::collection::vec(0_u32..9, 0..9),
+            recent in prop::collection::vec(0_u32..9, 0..9),
+            begin in any::<i64>(),
+            times in prop::collection::vec((any::<i64>(), any::<i64>()), 0..5),
+        ) {
+            let slots = times
+                .iter()
+                .map(|(last, listed)| Slot { text: b"x".as_slice().into(), last: *last, listed: *listed, earlier: Box::new([*listed]) })
+                .collect();
+            let mut values = Values::from(StoredValues { slots, free, begin, recent, cover: None });
+            values.add(b"y", 5, -995, SPAN);
+            values.settle(-95, -995, SPAN, ROOM);
+            values.add(b"x", 4, -995, SPAN);
+            values.settle(-95, -995, SPAN, Room { values: 1, bytes: 1 });
+            prop_assert!(values.newest().count() <= 11);
+        }
     }
 }
