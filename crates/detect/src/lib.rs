@@ -28,6 +28,8 @@ mod window;
 pub use crate::anomaly::{NEVER_SEEN_RULE_ID, NeverSeenCounters, NeverSeenOptions};
 pub use crate::detector::{Checkpoint, Detector, DetectorCounters, DetectorOptions};
 pub use crate::prepare::Hits;
-pub use crate::rules::{CompileOptions, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFile, RuleMeta, RuleSet};
+pub use crate::rules::{
+    CompileOptions, CorrelationMeta, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFile, RuleMeta, RuleSet,
+};
 pub use crate::sigma::{Explanation, Reason};
 pub use crate::window::{TRACKS_MAX, WindowCounters, WindowOptions};

@@ -26,6 +26,12 @@ impl Hits {
         self.matches.is_empty()
     }
 
+    /// Forgets what was found out about events for which `keep` is false.
+    pub fn retain_events(&mut self, keep: impl Fn(u32) -> bool) {
+        self.matches.retain(|(event, _)| keep(*event));
+        self.patterns.retain(|(event, _)| keep(*event));
+    }
+
     /// The pairs: index of an event in the batch, index of a rule in [`RuleSet::rules`]; in order of both.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
         self.matches.iter().copied()

@@ -72,6 +72,8 @@ impl<'i> BatchWriter<'i> {
 
     pub(crate) fn finish(mut self) -> EventBatch {
         self.end();
+        self.batch.arena.shrink_to_fit();
+        self.batch.cells.shrink_to_fit();
         self.batch
     }
 
@@ -471,6 +473,10 @@ impl<'i> BatchWriter<'i> {
     #[inline]
     fn arena_cell(&mut self, id: FieldId, write: impl FnOnce(&mut String)) -> Option<Cell> {
         let start = self.batch.arena.len();
+        if start == 0 && self.batch.arena.capacity() == 0 {
+            // Growing it by and by would copy it again and again; what stays unused is given back at the end.
+            self.batch.arena.reserve(self.input.len() / 4 * 3);
+        }
         write(&mut self.batch.arena);
         let length = self.batch.arena.len().saturating_sub(start);
         if self.batch.arena.len() > ARENA_BYTES_MAX {

@@ -12,6 +12,8 @@ const MESSAGE_BYTES_MAX: usize = 512;
 /// Datasets whose messages are written for people. Access logs are not: each request would be a pattern.
 const DATASETS: &[&str] = &["json", "keyvalue", "plain"];
 const DATASET_PREFIX: &str = "linux.";
+/// Of those with the prefix: records of fields, in which every program would be a pattern.
+const RECORDS: &[&str] = &["linux.auditd", "linux.netfilter", "linux.sysmon"];
 
 /// Words after which the next word is somebody's name.
 const NAMING: &[&str] =
@@ -41,7 +43,8 @@ impl Sink for Vec<u8> {
 /// The message of an event that has patterns.
 fn message(event: Event<'_>) -> Option<&str> {
     let dataset = event.text(field::EVENT_DATASET)?;
-    if !dataset.starts_with(DATASET_PREFIX) && !DATASETS.contains(&dataset) {
+    let is_for_people = dataset.starts_with(DATASET_PREFIX) && !RECORDS.contains(&dataset);
+    if !is_for_people && !DATASETS.contains(&dataset) {
         return None;
     }
     event.text(field::MESSAGE).filter(|it| !it.trim().is_empty())
@@ -172,6 +175,8 @@ fn write_plain(out: &mut impl Sink, word: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use panoptes_model::{EventBatch, FrameId, Schema, Timestamp};
+
     use super::*;
 
     fn pattern(message: &str) -> String {
@@ -196,6 +201,21 @@ mod tests {
         }
         assert_eq!(pattern("worker 1 is up"), pattern("Worker   22 is UP"));
         assert_ne!(pattern("worker is up"), pattern("worker is down"));
+    }
+
+    #[test]
+    fn only_what_is_written_for_people_has_a_pattern() {
+        let has_pattern = |dataset: &str| {
+            let schema = std::sync::Arc::new(Schema::ecs());
+            let batch = EventBatch::build(schema, FrameId(1), Timestamp(0), Vec::new(), String::new(), |writer| {
+                writer.begin("", 0, Timestamp(0), 1);
+                writer.text(field::EVENT_DATASET, dataset);
+                writer.text(field::MESSAGE, "said");
+            });
+            batch.event(0).is_some_and(|it| hash_of(it).is_some())
+        };
+        assert!(has_pattern("linux.sshd") && has_pattern("json"));
+        assert!(!has_pattern("linux.auditd") && !has_pattern("nginx.access"));
     }
 
     #[test]

@@ -70,6 +70,18 @@ pub struct RuleMeta {
     pub reports: bool,
 }
 
+/// What a correlation counts, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrelationMeta {
+    /// The rules that it names, in the order of [`RuleSet::rules`].
+    pub members: Vec<usize>,
+    pub group_by: Vec<String>,
+    /// As the rule writes it.
+    pub timespan: String,
+    /// In words; empty if all members must match.
+    pub condition: String,
+}
+
 pub(crate) enum Body {
     Event(Box<Matcher>),
     Correlation(Box<Correlation>),
@@ -158,6 +170,17 @@ impl RuleSet {
         let explained: Result<Explanation, LowerError> = crate::sigma::explain(&self.engine, matcher, syntax, event);
         // It compiled before.
         explained.ok()
+    }
+
+    /// What the rule at `rule` (in the order of [`rules`](Self::rules)) counts, if it is a correlation.
+    pub fn correlation(&self, rule: usize) -> Option<CorrelationMeta> {
+        let Body::Correlation(correlation) = &self.rules.get(rule)?.body else { return None };
+        Some(CorrelationMeta {
+            members: correlation.members.iter().map(|it| it.rule as usize).collect(),
+            group_by: correlation.group_by.clone(),
+            timespan: correlation.timespan_text.clone(),
+            condition: correlation.condition_text(),
+        })
     }
 
     /// Bytes of memory of what was compiled so far for the events that came, roughly.

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashMap;
+use memchr::memmem::Finder;
 use panoptes_model::{Event, EventBatch, FieldId, Schema, Value, field};
 
 use super::decode;
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     bindings: RwLock<Vec<Arc<Binding>>>,
     /// One for each thread that evaluates at the same time.
     scratches: Mutex<Vec<Scratch>>,
+    spelling: Spelling,
 }
 
 #[derive(Default)]
@@ -149,6 +151,7 @@ impl Engine {
             plans: RwLock::default(),
             bindings: RwLock::default(),
             scratches: Mutex::default(),
+            spelling: Spelling::default(),
         }
     }
 
@@ -231,7 +234,7 @@ impl Engine {
         add_slots(None, everything);
         for source in sources {
             let rules = self.by_source.get(*source as usize).map(Vec::as_slice).unwrap_or_default();
-            add_slots(self.mapping.sources.get(*source as usize), rules);
+            add_slots(self.mapping.source(*source), rules);
             asked.extend_from_slice(rules);
         }
         asked.sort_unstable();
@@ -447,7 +450,7 @@ impl Engine {
         let original = view.event.original();
         let is_json = is_json(original);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json || spells_letters(original) || may_be_in(original, &mut folded);
+        let worth_it = !is_json || self.spelling.is_in(original) || may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
                 if may_be_in(text, &mut folded) {
@@ -543,17 +546,26 @@ fn is_json(original: &str) -> bool {
     original.trim_ascii_start().starts_with('{')
 }
 
-/// Whether some escape of the JSON text `json` may stand for a character that others write as it is (`\u0041`, `\/`).
-fn spells_letters(json: &str) -> bool {
-    let bytes = json.as_bytes();
-    let mut escaped = None;
-    memchr::memchr_iter(b'\\', bytes).any(|at| {
-        if escaped == Some(at) {
-            return false;
-        }
-        escaped = Some(at + 1);
-        matches!(bytes.get(at + 1), Some(b'u' | b'/'))
-    })
+/// Finds the escapes of JSON that may stand for a character that others write as it is: `\u0041`, `\/`.
+struct Spelling {
+    unicode: Finder<'static>,
+    slash: Finder<'static>,
+}
+
+impl Default for Spelling {
+    fn default() -> Self {
+        Self { unicode: Finder::new("\\u"), slash: Finder::new("\\/") }
+    }
+}
+
+impl Spelling {
+    /// Whether the JSON text `json` may hold one. `\\users` is none: what follows is no number.
+    fn is_in(&self, json: &str) -> bool {
+        let bytes = json.as_bytes();
+        let is_number =
+            |at: usize| bytes.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        self.unicode.find_iter(bytes).any(is_number) || self.slash.find(bytes).is_some()
+    }
 }
 
 /// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.

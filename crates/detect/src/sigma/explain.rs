@@ -65,18 +65,15 @@ pub(crate) fn explain(
 ) -> Result<Explanation, LowerError> {
     let mapping = engine.mapping();
     let is = if mapping.ignore_sources { Vec::new() } else { engine.sources_of(event) };
-    let through: Vec<&Source> = is
-        .iter()
-        .filter(|it| matcher.sources.contains(it))
-        .filter_map(|it| mapping.sources.get(*it as usize))
-        .collect();
+    let through: Vec<&Source> =
+        is.iter().filter(|it| matcher.sources.contains(it)).filter_map(|it| mapping.source(*it)).collect();
     let names = |sources: &[&Source]| sources.iter().map(|it| it.name.clone()).collect::<Vec<String>>();
     let log_source = if mapping.ignore_sources || is_everything(&matcher.log_source) {
         Ok(vec!["any event".to_owned()])
     } else if !through.is_empty() {
         Ok(names(&through))
     } else {
-        let all: Vec<&Source> = is.iter().filter_map(|it| mapping.sources.get(*it as usize)).collect();
+        let all: Vec<&Source> = is.iter().filter_map(|it| mapping.source(*it)).collect();
         let dataset = event.get_named("event.dataset").map_or_else(|| "unknown".into(), Value::to_text);
         let event_is = if all.is_empty() { format!("of the dataset {dataset}") } else { names(&all).join(", ") };
         Err(format!("the rule is for {}; the event is {event_is}", matcher.source_text()))
@@ -84,7 +81,7 @@ pub(crate) fn explain(
     // Names are those of the sources that it is asked through; otherwise those that it would be asked through.
     let mut sources: Vec<Option<&Source>> = through.into_iter().map(Some).collect();
     if sources.is_empty() {
-        let first = matcher.sources.first().and_then(|it| mapping.sources.get(*it as usize));
+        let first = matcher.sources.first().and_then(|it| mapping.source(*it));
         sources.push(first);
     }
     let names_of = |name: &str| {

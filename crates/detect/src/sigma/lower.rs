@@ -21,7 +21,7 @@ const VARIANTS_MAX: usize = 4_096;
 /// How much memory one compiled regular expression may take. A rule that needs more is refused.
 const EXPRESSION_BYTES_MAX: usize = 4 << 20;
 /// What a regular expression may keep of an automaton that it builds while it runs; then it starts over.
-const EXPRESSION_CACHE_BYTES_MAX: usize = 256 << 10;
+const EXPRESSION_CACHE_BYTES_MAX: usize = 1 << 20;
 /// How deep conditions and selections may be nested. A deeper rule is refused.
 const DEPTH_MAX: usize = 64;
 /// The dashes that Windows programs take for each other.

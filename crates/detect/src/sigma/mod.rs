@@ -63,7 +63,7 @@ impl Matcher {
         let log_source = rule.logsource.clone();
         let sources: Vec<u32> = mapping.sources_of(&log_source).map(|(index, _)| index).collect();
         let mut fields: Vec<String> = Vec::new();
-        let ways = sources.iter().map(|it| mapping.sources.get(*it as usize));
+        let ways = sources.iter().map(|it| mapping.source(*it));
         for source in ways.chain(std::iter::once(None).filter(|_| sources.is_empty())) {
             fields.extend(symbols.iter().map(|it| mapping.resolved(source, program.symbol_name(*it)).into_owned()));
         }
@@ -74,7 +74,7 @@ impl Matcher {
 
     /// What `names` of the rule are called in the events of the first source that it is asked about.
     pub(crate) fn event_names(&self, mapping: &Mapping, names: &[String]) -> Vec<String> {
-        let source = self.sources.first().and_then(|it| mapping.sources.get(*it as usize));
+        let source = self.sources.first().and_then(|it| mapping.source(*it));
         names.iter().map(|it| mapping.resolved(source, it).into_owned()).collect()
     }
 

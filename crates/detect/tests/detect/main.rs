@@ -10,5 +10,6 @@ mod lines;
 mod matching;
 mod never_seen;
 mod pack;
+mod products;
 mod support;
 mod testing;

@@ -83,7 +83,7 @@ fn explanations_say_what_the_engine_found() {
         let test = RuleTest::parse(&file.path, &file.text).unwrap();
         let origin = Origin { source: "test".to_owned(), ..Origin::default() };
         test.run(&rules, &file.path.replace(".test.toml", ".yml"), |lines, now| {
-            let batch = normalized(&schema, &origin, 1, lines.iter().take(20).map(String::as_str), now);
+            let batch = normalized(&schema, &origin, 1, lines.iter().take(6).map(String::as_str), now);
             let hits: BTreeSet<(u32, u32)> = rules.prepare(&batch).pairs().collect();
             for (event, at) in batch.events().zip(0..) {
                 for (meta, rule) in rules.rules().zip(0..) {
@@ -97,7 +97,7 @@ fn explanations_say_what_the_engine_found() {
             normalized(&schema, &origin, 1, lines.iter().map(String::as_str), now)
         });
     }
-    assert!(fired > 100 && asked > 10 * fired, "{fired} of {asked}");
+    assert!(fired > 50 && asked > 10 * fired, "{fired} of {asked}");
 }
 
 /// Findings of the shipped rules over one file of the corpora.

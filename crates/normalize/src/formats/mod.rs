@@ -107,7 +107,7 @@ pub fn named(name: &str) -> Option<&'static FormatKind> {
 
 type Kinds = [&'static FormatKind];
 static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
-static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND];
+static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND, &windows_event::KIND];
 static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
 static IF_DIGIT: &Kinds = &[
     &nginx_error::KIND,

@@ -3,10 +3,13 @@
 //! Text is copied block by block into a small buffer together with what the escapes mean, and handed on in large
 //! pieces: a copy of its own for each of the short runs between escapes costs more than looking at their bytes.
 
-use super::{BITS_PER_BYTE, BLOCK, Malformed, Reason, find_specials, is_special};
+use super::{Malformed, Reason, is_special};
 
 /// How much decoded text is gathered before it is handed on.
 const BUFFER_BYTES: usize = 1_024;
+/// How much is looked at at once, and how much of it is copied at once.
+const WIDE: usize = 32;
+const COPIED: usize = WIDE;
 /// The longest character.
 const CHARACTER_BYTES_MAX: usize = 4;
 
@@ -67,37 +70,52 @@ impl Decoder {
 
     /// Copies what is its own text from `from` on, and the escapes of one letter in it, and returns where that ends.
     /// Afterwards there is room for one more character.
-    #[inline]
     fn copy_plain(&mut self, bytes: &[u8], mut from: usize, out: &mut String) -> usize {
         loop {
-            if self.length > BUFFER_BYTES - BLOCK - CHARACTER_BYTES_MAX {
+            if self.length > BUFFER_BYTES - WIDE - COPIED - CHARACTER_BYTES_MAX {
                 self.flush(out);
             }
-            let block = bytes.get(from..).and_then(|it| it.first_chunk::<BLOCK>());
-            let room = self.buffer.get_mut(self.length..).and_then(|it| it.first_chunk_mut::<BLOCK>());
-            if let (Some(block), Some(room)) = (block, room) {
-                // Also copies what comes behind a special byte; the next copy covers it.
-                *room = *block;
-                let found = find_specials(block);
-                if found == 0 {
-                    from += BLOCK;
-                    self.length += BLOCK;
-                    continue;
+            let Some(block) = bytes.get(from..).and_then(|it| it.first_chunk::<{ WIDE + COPIED }>()) else {
+                return self.copy_tail(bytes, from);
+            };
+            let all = specials_of(block);
+            let (mut left, mut at, mut filled) = (all, 0, self.length);
+            let stop = loop {
+                // Up to the next special byte; what is copied beyond it, the next copy covers.
+                let next = (left.trailing_zeros() as usize).min(WIDE);
+                copy(&mut self.buffer, filled, block, at);
+                filled += next - at;
+                at = next;
+                if left == 0 {
+                    break false;
                 }
-                let plain = found.trailing_zeros() as usize / BITS_PER_BYTE;
-                from += plain;
-                self.length += plain;
-            } else if let Some(byte) = bytes.get(from).filter(|it| !is_special(**it)) {
-                self.put(*byte);
-                from += 1;
-                continue;
+                let letter = if block.get(at) == Some(&b'\\') { block.get(at + 1) } else { None };
+                let byte = letter.and_then(|it| SIMPLE_ESCAPES.get(usize::from(*it))).copied().unwrap_or(0);
+                let (Some(place), 1..) = (self.buffer.get_mut(filled), byte) else { break true };
+                *place = byte;
+                filled += 1;
+                at += 2;
+                if at >= WIDE {
+                    break false;
+                }
+                left = all & (u32::MAX << at);
+            };
+            self.length = filled;
+            from += at;
+            if stop {
+                return from;
             }
-            // Escapes come in rows: line ends and indents.
-            let Some(b'\\') = bytes.get(from) else { return from };
-            let Some(byte) = bytes.get(from + 1).and_then(|it| simple_escape(*it)) else { return from };
-            self.put(byte);
-            from += 2;
         }
+    }
+
+    /// The same for the last bytes, which fill no block.
+    #[cold]
+    fn copy_tail(&mut self, bytes: &[u8], mut from: usize) -> usize {
+        while let Some(byte) = bytes.get(from).filter(|it| !is_special(**it)) {
+            self.put(*byte);
+            from += 1;
+        }
+        from
     }
 
     #[inline]
@@ -131,6 +149,44 @@ impl Decoder {
         };
         self.buffer.copy_within(whole..self.length, 0);
         self.length -= whole;
+    }
+}
+
+/// Copies as many bytes as there can be in a run, from `at` in `block` to `filled` in `buffer`.
+#[inline]
+fn copy(buffer: &mut [u8; BUFFER_BYTES], filled: usize, block: &[u8; WIDE + COPIED], at: usize) {
+    let bytes = block.get(at..).and_then(|it| it.first_chunk::<COPIED>());
+    let room = buffer.get_mut(filled..).and_then(|it| it.first_chunk_mut::<COPIED>());
+    if let (Some(bytes), Some(room)) = (bytes, room) {
+        *room = *bytes;
+    }
+}
+
+/// What an escape of one letter means; zero for none.
+static SIMPLE_ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut letter = 0;
+    while letter < 256 {
+        if let Some(byte) = simple_escape(letter as u8) {
+            table[letter] = byte;
+        }
+        letter += 1;
+    }
+    table
+};
+
+/// One bit for each special byte among the first [`WIDE`].
+#[inline]
+fn specials_of(block: &[u8; WIDE + COPIED]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let half = |start: usize| block.get(start..).and_then(|it| it.first_chunk()).map_or(0, super::find_specials);
+        half(0) | half(WIDE / 2) << (WIDE / 2)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let bits = block.iter().take(WIDE).enumerate();
+        bits.fold(0, |mask, (index, byte)| mask | u32::from(is_special(*byte)) << index)
     }
 }
 

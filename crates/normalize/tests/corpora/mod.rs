@@ -6,12 +6,16 @@ use std::sync::Arc;
 use panoptes_model::{EventBatch, FrameId, LogFrame, Origin, RawBatch, Schema, Timestamp};
 use panoptes_normalize::Normalizer;
 
+/// Their folder, whether it is there or not.
+pub(crate) fn root() -> PathBuf {
+    std::env::var_os("PANOPTES_CORPORA")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora")), PathBuf::from)
+}
+
 /// The text of a file of the corpora; `None` (after saying so) if there are none here. CI must have them.
 #[expect(clippy::print_stdout, reason = "a test that is skipped must say so")]
 pub(crate) fn read(path: &str) -> Option<String> {
-    let root = std::env::var_os("PANOPTES_CORPORA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/corpora")), PathBuf::from);
-    let path = root.join(path);
+    let path = root().join(path);
     match std::fs::read(&path) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) => {

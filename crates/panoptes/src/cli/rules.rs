@@ -22,6 +22,16 @@ pub(crate) enum RulesCommand {
     /// Run the tests beside rules: log lines that must fire, and log lines that must not
     #[command(after_help = TEST_HELP)]
     Test(TestArgs),
+    /// Why a rule fires for an event, or why not: every condition, and the value that it saw
+    #[command(
+        after_help = "Examples:\n  panoptes rules explain 'SSH login failed' 1042-7          # an event of the evidence, by its id\n  panoptes rules explain my-rules/whoami.yml suspicious.evtx\n  panoptes rules explain 5af54681 '{\"EventID\": 1, \"Image\": \"C:\\\\whoami.exe\"}'\n  journalctl -o short-iso | panoptes rules explain ssh_login_failed - --limit 5\n\nRULE is an id or its beginning, a name, a title or a file. EVENT is an event id, a file, `-` for standard input, or a\nraw log line. Of a correlation, the rules that it counts are explained.\n\nExit codes:  0 explained · 2 no such rule or event"
+    )]
+    Explain(ExplainArgs),
+    /// What rules would have found in the evidence: how often, about whom, with examples; nothing is stored
+    #[command(
+        after_help = "Examples:\n  panoptes rules backtest 'SSH password guessing' --since 30d\n  panoptes rules backtest --rules draft.yml --since 7d --examples 10\n  panoptes rules backtest my-rules/a.yml my-rules/b.yml --since 2026-03-01 --until 2026-03-08 --format json\n\nRULE is an id or its beginning, a name, a title or a file; a file need not be installed. The records are normalised\nagain as this version and this configuration read them, and go through rules, windows and cool-down as they would have\ncome in. Windows begin empty at --since.\n\nExit codes:  0 done · 2 no such rule, or no evidence"
+    )]
+    Backtest(BacktestArgs),
 }
 
 const TEST_HELP: &str = "Examples:
@@ -88,6 +98,43 @@ pub(crate) struct CheckArgs {
     /// Fail on warnings as well
     #[arg(long)]
     pub(crate) strict: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// The rule: id, name, title or file
+    pub(crate) rule: String,
+    /// The event: an event id, a file, `-`, or a raw log line
+    pub(crate) event: String,
+    /// At most so many events
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Take every record as this format instead of looking at it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) input_format: Option<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BacktestArgs {
+    /// The rules: ids, names, titles or files
+    #[arg(value_name = "RULE", required_unless_present = "rules")]
+    pub(crate) wanted: Vec<String>,
+    /// Rules that are not installed: a file or folder; all of them, unless RULE says which. Repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Events since: 24h, 30d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN", default_value = "30d")]
+    pub(crate) since: String,
+    /// Events until, the same forms
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// How many examples of each rule to show
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) examples: usize,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }

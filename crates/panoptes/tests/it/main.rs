@@ -1,5 +1,6 @@
 //! The real binary, as a user runs it: real sockets, real files, real signals.
 
+mod backtest;
 mod cases;
 mod commands;
 mod crash;

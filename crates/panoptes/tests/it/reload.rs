@@ -4,13 +4,10 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use panoptes_testkit::{Server, get, post, wait_until};
 
-use crate::support::{alerts, binary, failed_login, json_lines, output_of};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::support::{LIMIT, alerts, binary, failed_login, json_lines, output_of};
 
 /// A server that seals nothing by itself and watches `rules` alone.
 fn server(rules: &Path) -> Server {

@@ -6,6 +6,9 @@ use std::process::{Command, Output};
 use panoptes_testkit::Server;
 use serde_json::Value;
 
+/// How long a test waits for what must come.
+pub(crate) const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_panoptes"))
 }

@@ -16,6 +16,7 @@ mod expr;
 mod fetch;
 mod item;
 mod query;
+mod records;
 mod sql;
 mod table;
 
@@ -40,6 +41,7 @@ use parquet::errors::ParquetError;
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::query::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
+pub use self::records::{RecordReader, RecordsError, StoredRecord};
 pub use self::sql::{SQL_ROWS_MAX, Table};
 use self::table::{Events, Part, STORE_URL};
 use crate::disk::Disk;

@@ -1,9 +1,27 @@
 //! The mappings that Panoptes ships: one file per family of sources under `rules/mappings`.
 
+macro_rules! shipped {
+    ($($file:literal,)*) => {
+        &[$((concat!("shipped:mappings/", $file), include_str!(concat!("../../../../../rules/mappings/", $file))),)*]
+    };
+}
+
 /// What errors call it, and its text.
-pub(super) const ALL: &[(&str, &str)] = &[
-    ("shipped:mappings/generic.toml", include_str!("../../../../../rules/mappings/generic.toml")),
-    ("shipped:mappings/linux.toml", include_str!("../../../../../rules/mappings/linux.toml")),
-    ("shipped:mappings/web.toml", include_str!("../../../../../rules/mappings/web.toml")),
-    ("shipped:mappings/windows.toml", include_str!("../../../../../rules/mappings/windows.toml")),
+pub(super) const ALL: &[(&str, &str)] = shipped![
+    "application.toml",
+    "auditd.toml",
+    "cisco.toml",
+    "cloud.toml",
+    "dns.toml",
+    "firewall.toml",
+    "generic.toml",
+    "identity.toml",
+    "linux.toml",
+    "linux_sysmon.toml",
+    "macos.toml",
+    "network.toml",
+    "proxy.toml",
+    "web.toml",
+    "windows.toml",
+    "zeek.toml",
 ];

@@ -31,6 +31,7 @@
 mod built_in;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use panoptes_model::{Schema, field};
 use rsigma_parser::LogSource;
@@ -53,8 +54,8 @@ pub(crate) struct Source {
     service: Vec<String>,
     pub(crate) when: Vec<Test>,
     prefix: Option<String>,
-    /// The rules' names and the events', merged.
-    fields: BTreeMap<String, String>,
+    /// The rules' names and the events'; the first that has the name wins.
+    fields: Vec<Arc<BTreeMap<String, String>>>,
 }
 
 /// What an event must have to be of a source.
@@ -68,12 +69,12 @@ pub(crate) struct Test {
 /// All sources.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapping {
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<Arc<Source>>,
     /// Whether every rule is asked about every event, under the names that it uses.
     pub(crate) ignore_sources: bool,
     /// Lists for placeholders, those of all files together.
     pub(crate) placeholders: Placeholders,
-    ecs: std::sync::Arc<Schema>,
+    ecs: Arc<Schema>,
 }
 
 #[derive(Deserialize)]
@@ -138,23 +139,37 @@ impl Mapping {
         ignore_sources: bool,
         errors: &mut Vec<RuleError>,
     ) -> Self {
-        let mut mapping = Self {
-            sources: Vec::new(),
-            ignore_sources,
-            placeholders: Placeholders::new(),
-            ecs: std::sync::Arc::new(Schema::ecs()),
-        };
+        // What is wrong with the shipped ones a test tells.
+        static SHIPPED: LazyLock<Mapping> = LazyLock::new(|| {
+            let mut shipped = Mapping::empty();
+            for (path, text) in built_in::ALL {
+                shipped.add(path, text, &mut Vec::new());
+            }
+            shipped
+        });
         // A site's own come first: they may rename what the shipped ones name.
+        let mut mapping = Self { ignore_sources, ecs: Arc::clone(&SHIPPED.ecs), ..Self::empty() };
         for file in files {
             mapping.add(&file.path, &file.text, errors);
         }
-        for (path, text) in built_in::ALL {
-            mapping.add(path, text, errors);
+        mapping.sources.extend(SHIPPED.sources.iter().cloned());
+        mapping.sources.truncate(SOURCES_MAX);
+        for (name, values) in &SHIPPED.placeholders {
+            mapping.placeholders.entry(name.clone()).or_default().extend(values.iter().cloned());
         }
         if ignore_sources {
             mapping.sources.clear();
         }
         mapping
+    }
+
+    fn empty() -> Self {
+        Self {
+            sources: Vec::new(),
+            ignore_sources: false,
+            placeholders: Placeholders::new(),
+            ecs: Arc::new(Schema::ecs()),
+        }
     }
 
     /// The texts of the shipped mappings.
@@ -184,22 +199,23 @@ impl Mapping {
                 return;
             }
         };
+        let tables: BTreeMap<String, Arc<BTreeMap<String, String>>> =
+            file.fields.into_iter().map(|(name, table)| (name, Arc::new(table))).collect();
         for (name, values) in file.placeholders {
             self.placeholders.entry(name).or_default().extend(values);
         }
         for entry in file.source {
             let line = Some(line_of(entry.span().start));
             let entry = entry.into_inner();
-            let mut fields = BTreeMap::new();
+            let mut fields = Vec::new();
             for table in &entry.fields {
-                let Some(table) = file.fields.get(table) else {
-                    let reason =
-                        format!("source \"{}\" uses the table `fields.{table}`, which is not there", entry.name);
-                    tell(line, reason, "define it in this file");
-                    continue;
-                };
-                for (rule_name, event_name) in table {
-                    fields.entry(rule_name.clone()).or_insert_with(|| event_name.clone());
+                match tables.get(table) {
+                    Some(table) => fields.push(Arc::clone(table)),
+                    None => {
+                        let reason =
+                            format!("source \"{}\" uses the table `fields.{table}`, which is not there", entry.name);
+                        tell(line, reason, "define it in this file");
+                    }
                 }
             }
             let when: Vec<Test> = entry
@@ -225,8 +241,14 @@ impl Mapping {
                 prefix: entry.prefix,
                 fields,
             };
-            let mut tested: Vec<&str> =
-                self.sources.iter().chain([&source]).flat_map(|it| &it.when).map(|it| it.field.as_str()).collect();
+            let mut tested: Vec<&str> = self
+                .sources
+                .iter()
+                .map(|it| &**it)
+                .chain([&source])
+                .flat_map(|it| &it.when)
+                .map(|it| it.field.as_str())
+                .collect();
             tested.sort_unstable();
             tested.dedup();
             if self.sources.len() >= SOURCES_MAX || tested.len() > TESTED_FIELDS_MAX {
@@ -237,7 +259,7 @@ impl Mapping {
                 tell(line, reason, "join some");
                 return;
             }
-            self.sources.push(source);
+            self.sources.push(Arc::new(source));
         }
     }
 
@@ -263,28 +285,32 @@ impl Mapping {
                 Some(service) => vec![format!("{product}.{service}")],
                 None => vec![product.clone(), format!("{product}.*")],
             };
-            self.sources.push(Source {
+            self.sources.push(Arc::new(Source {
                 name: format!("events of the dataset {}", datasets.join(" or ")),
                 product: vec![product],
                 category: Vec::new(),
                 service: service.into_iter().collect(),
                 when: vec![Test { field: "event.dataset".to_owned(), values: Some(datasets) }],
                 prefix: None,
-                fields: BTreeMap::new(),
-            });
+                fields: Vec::new(),
+            }));
         }
     }
 
     /// The sources whose events a rule with this log source is asked about. A rule whose log source names nothing is
     /// asked about every event and has none.
     pub(crate) fn sources_of<'m>(&'m self, rule: &'m LogSource) -> impl Iterator<Item = (u32, &'m Source)> {
-        (0..).zip(&self.sources).filter(|(_, it)| it.allows(rule))
+        (0..).zip(self.sources.iter().map(|it| &**it)).filter(|(_, it)| it.allows(rule))
+    }
+
+    pub(crate) fn source(&self, position: u32) -> Option<&Source> {
+        self.sources.get(position as usize).map(|it| &**it)
     }
 
     /// What `name` of a rule is called in the events of `source`.
     pub(crate) fn resolved<'n>(&'n self, source: Option<&'n Source>, name: &'n str) -> std::borrow::Cow<'n, str> {
         let Some(source) = source else { return name.into() };
-        if let Some(known) = source.fields.get(name) {
+        if let Some(known) = source.fields.iter().find_map(|it| it.get(name)) {
             return known.as_str().into();
         }
         match &source.prefix {
@@ -351,9 +377,17 @@ mod tests {
     #[test]
     fn shipped_mappings_have_no_error() {
         let mut errors = Vec::new();
-        let mapping = Mapping::load(std::iter::empty(), false, &mut errors);
+        let mut mapping = Mapping::empty();
+        for (path, text) in built_in::ALL {
+            mapping.add(path, text, &mut errors);
+        }
         assert!(errors.is_empty(), "{errors:?}");
         assert!(!mapping.sources.is_empty());
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/mappings");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(built_in::ALL.iter().any(|(path, _)| path.ends_with(&format!("/{name}"))), "{name} is not shipped");
+        }
     }
 
     #[test]
@@ -395,7 +429,7 @@ mod tests {
             "#,
         );
         assert!(errors.is_empty(), "{errors:?}");
-        let source = mapping.sources.first();
+        let source = mapping.sources.first().map(|it| &**it);
         assert_eq!(mapping.resolved(source, "Who"), "user.name");
         assert_eq!(mapping.resolved(source, "Where"), "host.name");
         assert_eq!(mapping.resolved(source, "user.domain"), "user.domain");

@@ -146,6 +146,19 @@ marks! {
 // One bit each.
 const _: () = assert!(MARKS.len() <= u64::BITS as usize);
 
+/// Keys that ordinary records have: an object with none but these is no product's, and needs no second look.
+const ORDINARY: Marks = mark::MESSAGE
+    .and(mark::LOG)
+    .and(mark::TIME)
+    .and(mark::ZEEK_TS)
+    .and(mark::CATEGORY)
+    .and(mark::ACTION)
+    .and(mark::ACTOR)
+    .and(mark::EVENTS)
+    .and(mark::CREATED_AT)
+    .and(mark::AUDIT_DATA)
+    .and(mark::PROPERTIES_LOG);
+
 /// Keys below which a whole record of another product may stand, and the key that says so.
 const ENVELOPES: &[(Marks, &str)] = &[(mark::DETAIL_EVENT_SOURCE, "detail."), (mark::DATA_METHOD_NAME, "data.")];
 
@@ -178,6 +191,9 @@ pub(super) fn read(
     text: &str,
     context: &Context<'_>,
 ) -> bool {
+    if ORDINARY.has(marks) {
+        return false;
+    }
     ALL.iter().any(|it| it.is_possible(marks)) && read_possible(writer, start, text, context, marks)
         || ENVELOPES.iter().any(|(mark, _)| marks.has_any(*mark)) && read_envelope(writer, start, text, context, marks)
 }

@@ -26,6 +26,16 @@ fn marks_of(text: &str) -> Marks {
 }
 
 #[test]
+fn the_manual_has_every_dataset() {
+    let manual = include_str!("../../../../../docs/fields.md");
+    for (product, dataset, _) in json_examples() {
+        let (family, _) = dataset.split_once('.').unwrap_or((dataset, ""));
+        let named = [format!("`{dataset}`"), format!("`{family}.<path>`"), format!("`{family}.<application>`")];
+        assert!(named.iter().any(|it| manual.contains(it)), "{product}: {dataset}");
+    }
+}
+
+#[test]
 fn no_example_is_taken_by_another_product() {
     for kind in ALL {
         for (_, example) in kind.examples {
@@ -75,7 +85,8 @@ fn every_mark_is_used_and_every_product_has_keys() {
     for (index, name) in MARKS.iter().enumerate() {
         assert!(carriers & 1 << index != 0, "{name}");
     }
-    assert!(ALL.iter().all(|it| !it.keys.is_empty() && it.keys.iter().all(|keys| keys.0 != 0)));
+    assert!(ALL.iter().all(|it| !it.keys.is_empty() && it.keys.iter().all(|keys| !ORDINARY.has(*keys))));
+    assert!(ENVELOPES.iter().all(|(mark, _)| !ORDINARY.has(*mark)));
 }
 
 #[test]

@@ -32,9 +32,10 @@ impl Family {
         let name = channel.strip_prefix("Microsoft-Windows-").unwrap_or(channel);
         match name {
             "Sysmon/Operational" => (Self::Sysmon, Some("windows.sysmon")),
-            "Security" => (Self::Security, Some("windows.security")),
-            "System" => (Self::System, Some("windows.system")),
-            "Application" => (Self::Application, Some("windows.application")),
+            // Some collectors write these three in lower case.
+            "Security" | "security" => (Self::Security, Some("windows.security")),
+            "System" | "system" => (Self::System, Some("windows.system")),
+            "Application" | "application" => (Self::Application, Some("windows.application")),
             "PowerShell/Operational" | "PowerShellCore/Operational" => (Self::PowerShell, Some("windows.powershell")),
             "Windows PowerShell" => (Self::PowerShellClassic, Some("windows.powershell_classic")),
             "Windows Defender/Operational" => (Self::Defender, Some("windows.defender")),

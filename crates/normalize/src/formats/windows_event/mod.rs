@@ -16,6 +16,7 @@ mod names;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 use std::sync::LazyLock;
 
@@ -26,7 +27,9 @@ use self::channel::Family;
 use self::names::{EventNames, Shape, tag};
 use super::{Declined, FormatKind};
 use crate::context::Context;
+use crate::event_xml::{self, looks_like_event};
 use crate::json::{Malformed, Reason, read_object_as};
+use crate::level;
 use crate::time::{self, Zone};
 
 pub(super) static KIND: FormatKind = FormatKind {
@@ -40,21 +43,37 @@ pub(super) static KIND: FormatKind = FormatKind {
 const INNER_BYTES_MAX: usize = 256 << 10;
 
 fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
+    let names =
+        if text.trim_ascii_start().starts_with('<') { read_xml(writer, text)? } else { read_json(writer, text)? };
+    finish(writer, &names, context);
+    Ok(())
+}
+
+fn read_xml<'t>(writer: &mut BatchWriter<'_>, text: &'t str) -> Result<EventNames<'t>, Declined> {
+    if !looks_like_event(text) {
+        return Err(Declined::because("is no XML of an event"));
+    }
+    xml::read(writer, text).map_err(|event_xml::Malformed { offset, is_truncated }| match is_truncated {
+        true => Declined::damaged("the XML ends inside the event", Anomaly::Truncated, offset),
+        false => Declined::damaged("the XML is malformed", Anomaly::SyntaxInvalid, offset),
+    })
+}
+
+fn read_json<'t>(writer: &mut BatchWriter<'_>, text: &'t str) -> Result<EventNames<'t>, Declined> {
     let Some(shape) = shape(text) else { return Err(Declined::because("is no Windows event")) };
     let mut names = EventNames::new(shape);
     read_object_as(writer, text, &mut names).map_err(|Malformed { offset, reason }| match reason {
         Reason::Truncated => Declined::damaged("the JSON ends inside a value", Anomaly::Truncated, offset),
         _ => Declined::damaged("the JSON is malformed", Anomaly::SyntaxInvalid, offset),
     })?;
-    if !names.has(tag::CHANNEL) && !names.has(tag::PROVIDER) || !names.has(tag::EVENT_ID) && !names.has(tag::EVENT_CODE)
-    {
+    let has_source = names.has(tag::CHANNEL) || names.has(tag::PROVIDER);
+    if !has_source || !names.has(tag::EVENT_ID) && !names.has(tag::EVENT_CODE) {
         return Err(Declined::because("names no channel or provider, or no event id"));
     }
-    if let Some(inner) = inner_data(writer, &names) {
-        names = read_inner(writer, names, &inner);
+    match inner_data(writer, &names) {
+        Some(inner) => Ok(read_inner(writer, names, &inner)),
+        None => Ok(names),
     }
-    finish(writer, &names, context);
-    Ok(())
 }
 
 /// Tells the shape by content, cheaply: most JSON is no Windows event.
@@ -176,7 +195,7 @@ fn stamp(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, context: &Context
     let mut damaged = false;
     let mut local = None;
     for tag in [tag::TIME_SYSTEM, tag::UTC_TIME, tag::TIME_SENT, tag::TIME_LOCAL] {
-        let text = if tag == tag::UTC_TIME { names.text(writer, tag).unwrap_or("") } else { names.time(tag) };
+        let text = if tag == tag::UTC_TIME { names.text(writer, tag).unwrap_or("") } else { names.captured(tag) };
         if text.is_empty() {
             continue;
         }
@@ -201,46 +220,49 @@ fn stamp(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, context: &Context
     }
 }
 
-/// Writes `log.level` for `winlog.level`, or the other way round for shippers that tell a word or a number of theirs.
+/// Writes `log.level` and `winlog.level`, whichever of them the shipper left out.
 fn write_level(writer: &mut BatchWriter<'_>, names: &EventNames<'_>) {
-    if let Some(level) = names.text(writer, tag::LEVEL) {
+    let known = names.text(writer, tag::LEVEL);
+    let (number, word) = if let Some(level) = known {
         let word = match level {
             "1" => "critical",
             "2" => "error",
             "3" => "warning",
             "0" | "4" => "info",
             "5" => "debug",
-            _ => return,
+            _ => "",
         };
-        if !names.has(tag::LEVEL_WORD) {
-            writer.text(field::LOG_LEVEL, word);
+        ("", word)
+    } else if let Some(severity) = names.text(writer, tag::SEVERITY) {
+        // NXLog counts from debug to critical.
+        match severity {
+            "1" => ("5", "debug"),
+            "2" => ("4", "info"),
+            "3" => ("3", "warning"),
+            "4" => ("2", "error"),
+            "5" => ("1", "critical"),
+            _ => ("", ""),
         }
-        return;
-    }
-    // NXLog counts from debug (1) to critical (5).
-    let severity = names.text(writer, tag::SEVERITY).map(|it| match it {
-        "1" => ("5", "debug"),
-        "2" => ("4", "info"),
-        "3" => ("3", "warning"),
-        "4" => ("2", "error"),
-        "5" => ("1", "critical"),
-        _ => ("", ""),
-    });
-    if let Some((number, word)) = severity.filter(|it| !it.0.is_empty()) {
-        writer.text(field::WINLOG_LEVEL, number);
-        writer.text(field::LOG_LEVEL, word);
-        return;
-    }
-    let number = names.text(writer, tag::LEVEL_WORD).map_or("", |it| match it {
-        "critical" => "1",
-        "error" => "2",
-        "warning" => "3",
-        "information" | "info" => "4",
-        "verbose" => "5",
-        _ => "",
-    });
+    } else {
+        let word = match names.captured(tag::LEVEL_WORD) {
+            "verbose" => "debug",
+            word => level::canonical(word).unwrap_or(""),
+        };
+        let number = match word {
+            "critical" => "1",
+            "error" => "2",
+            "warning" => "3",
+            "info" => "4",
+            "debug" => "5",
+            _ => "",
+        };
+        (number, word)
+    };
     if !number.is_empty() {
         writer.text(field::WINLOG_LEVEL, number);
+    }
+    if !word.is_empty() {
+        writer.text(field::LOG_LEVEL, word);
     }
 }
 

@@ -9,11 +9,12 @@
 //! Data always becomes `winlog.event_data.<Name>`, the system part Winlogbeat's names. Both are written while the text
 //! is read; where a part was written is noted by its [`Tag`], so that nothing has to be looked for afterwards.
 
-use panoptes_model::{BatchWriter, Value};
+use panoptes_model::{BatchWriter, FieldId, Value, field};
 
+use crate::event_xml::RawText;
 use crate::json::{Leaf, Names, own_key};
 
-/// A part of an event that this format knows by name. Zero is any other.
+/// A part of an event that this format knows by name. [`tag::NONE`] is any other.
 pub(super) type Tag = u16;
 
 macro_rules! tags {
@@ -23,6 +24,7 @@ macro_rules! tags {
         enum Index { NONE, $($constant,)* $($data,)* COUNT }
         pub(super) mod tag {
             use super::{Index, Tag};
+            pub(in super::super) const NONE: Tag = Index::NONE as Tag;
             $(pub(in super::super) const $constant: Tag = Index::$constant as Tag;)*
             $(pub(in super::super) const $data: Tag = Index::$data as Tag;)*
             pub(super) const COUNT: usize = Index::COUNT as usize;
@@ -35,10 +37,10 @@ macro_rules! tags {
 tags! {
     // Not written at all.
     SKIP
-    // Captured: times, the most trustworthy first.
-    TIME_SYSTEM TIME_SENT TIME_LOCAL
+    // Captured: the times, and a word for the level.
+    TIME_SYSTEM TIME_SENT TIME_LOCAL LEVEL_WORD
     // Written under a name of its own, and looked at afterwards.
-    CHANNEL EVENT_ID EVENT_CODE PROVIDER COMPUTER RECORD_ID LEVEL LEVEL_WORD KEYWORDS KEYWORDS_NUMBER SEVERITY
+    CHANNEL EVENT_ID EVENT_CODE PROVIDER COMPUTER RECORD_ID LEVEL KEYWORDS KEYWORDS_NUMBER SEVERITY
     MESSAGE KIND CATEGORY TYPE ACTION OUTCOME EVENT_PROVIDER HOST_NAME
     USER_SID ACCOUNT_TYPE EVENT_DATA_TEXT
     ;
@@ -137,6 +139,9 @@ tags! {
     WORKSTATION_NAME "WorkstationName"
 }
 
+/// How many parts are captured.
+const CAPTURED: usize = (tag::LEVEL_WORD - tag::TIME_SYSTEM + 1) as usize;
+
 /// How the text is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -155,6 +160,7 @@ pub(super) enum Shape {
 pub(super) enum Space {
     /// The top of a flat event.
     Flat,
+    FlatNumber,
     /// Data of the event.
     Data,
     /// An element of the data that has attributes or a list: its text stands below it.
@@ -182,14 +188,14 @@ pub(super) struct EventNames<'t> {
     space: Space,
     /// Per tag the index of the field, plus one; the first if it occurs twice.
     places: [u16; tag::COUNT],
-    /// What was captured, by tag.
-    times: [&'t str; 3],
+    /// What was captured, from [`tag::TIME_SYSTEM`] on.
+    captured: [&'t str; CAPTURED],
 }
 
 impl<'t> EventNames<'t> {
     pub(super) fn new(shape: Shape) -> Self {
         let space = if shape == Shape::Flat { Space::Flat } else { Space::Own };
-        Self { shape, space, places: [0; tag::COUNT], times: [""; 3] }
+        Self { shape, space, places: [0; tag::COUNT], captured: [""; CAPTURED] }
     }
 
     /// The same for an object that holds data alone.
@@ -230,13 +236,13 @@ impl<'t> EventNames<'t> {
         }
     }
 
-    /// A time that was captured: one of the `TIME_` tags.
-    pub(super) fn time(&self, tag: Tag) -> &'t str {
-        tag.checked_sub(tag::TIME_SYSTEM).and_then(|it| self.times.get(usize::from(it))).copied().unwrap_or("")
+    /// The text that was captured for `tag`; empty if there was none.
+    pub(super) fn captured(&self, tag: Tag) -> &'t str {
+        tag.checked_sub(tag::TIME_SYSTEM).and_then(|it| self.captured.get(usize::from(it))).copied().unwrap_or("")
     }
 
-    pub(super) fn set_time(&mut self, tag: Tag, text: &'t str) {
-        let place = tag.checked_sub(tag::TIME_SYSTEM).and_then(|it| self.times.get_mut(usize::from(it)));
+    fn capture(&mut self, tag: Tag, text: &'t str) {
+        let place = tag.checked_sub(tag::TIME_SYSTEM).and_then(|it| self.captured.get_mut(usize::from(it)));
         if let Some(place) = place.filter(|it| it.is_empty()) {
             *place = text;
         }
@@ -250,6 +256,42 @@ impl<'t> EventNames<'t> {
         {
             *place = writer.field_count() as u16;
         }
+    }
+
+    /// Writes a value of the system part in XML: an element's text or one of its attributes.
+    pub(super) fn system_value(
+        &mut self,
+        writer: &mut BatchWriter<'_>,
+        element: &str,
+        attribute: Option<&str>,
+        value: RawText<'t>,
+    ) {
+        let translated = match attribute {
+            Some(key) => writer.translated(Space::Attributes as u8, key, |name| self::attribute(key, name)),
+            None => writer.translated(Space::System as u8, element, |name| system(element, name)),
+        };
+        match (translated, value.plain()) {
+            (_, Some("")) | (None | Some((_, tag::SKIP)), _) => {}
+            (Some((_, tag @ tag::TIME_SYSTEM..=tag::LEVEL_WORD)), text) => self.capture(tag, text.unwrap_or("")),
+            (Some((id, tag)), _) => self.xml_value(writer, id, tag, value),
+        }
+    }
+
+    /// Writes a datum in XML.
+    pub(super) fn data_value(&mut self, writer: &mut BatchWriter<'_>, name: &str, value: RawText<'_>) {
+        if let Some((id, tag)) = writer.translated(Space::Data as u8, name, |full| data(name, full)) {
+            self.xml_value(writer, id, tag, value);
+        }
+    }
+
+    /// Writes the text that Windows made of the event.
+    pub(super) fn message(&mut self, writer: &mut BatchWriter<'_>, value: RawText<'_>) {
+        self.xml_value(writer, field::MESSAGE, tag::MESSAGE, value);
+    }
+
+    fn xml_value(&mut self, writer: &mut BatchWriter<'_>, id: FieldId, tag: Tag, value: RawText<'_>) {
+        value.write(writer, id);
+        self.wrote(writer, tag);
     }
 
     fn space_of(&self, path: &str) -> Space {
@@ -294,7 +336,13 @@ impl<'t> Names<'t> for EventNames<'t> {
     fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, first: u8) -> Leaf {
         let translated = match self.space {
             Space::Data => writer.translated(Space::Data as u8, key, |name| data(key, name)),
-            Space::Flat => writer.translated(flat_space(key, first), key, |name| flat(key, first, name)),
+            Space::Flat => match writer.translated(Space::Flat as u8, key, |name| flat(key, name)) {
+                // A part of the system as a number and something else as a text.
+                Some((_, tag::KEYWORDS | tag::PROCESS_ID_UPPER)) if first != b'"' => {
+                    writer.translated(Space::FlatNumber as u8, key, |name| flat_number(key, name))
+                }
+                translated => translated,
+            },
             Space::System => writer.translated(Space::System as u8, key, |name| system(key, name)),
             _ => return self.other_leaf(writer, path, key, first),
         };
@@ -306,13 +354,13 @@ impl<'t> Names<'t> for EventNames<'t> {
 
     #[inline]
     fn wrote(&mut self, writer: &BatchWriter<'_>, tag: u16) {
-        if tag != 0 {
+        if tag != tag::NONE {
             self.note(writer, tag);
         }
     }
 
     fn captured(&mut self, tag: u16, text: &'t str) {
-        self.set_time(tag, text);
+        self.capture(tag, text);
     }
 }
 
@@ -352,12 +400,12 @@ impl EventNames<'_> {
                 let tag = own(path);
                 path.truncate(length);
                 match tag {
-                    tag::TIME_SENT => return Leaf::Capture(tag),
+                    tag::TIME_SENT | tag::LEVEL_WORD => return Leaf::Capture(tag),
                     tag::SKIP => return Leaf::Skip,
                     _ => {}
                 }
                 return match own_key(writer, path, key) {
-                    Some(id) if tag != 0 && first != b'[' || path.starts_with("winlog.") => Leaf::Text(id, tag),
+                    Some(id) if tag != tag::NONE && first != b'[' || path.starts_with("winlog.") => Leaf::Text(id, tag),
                     Some(id) => Leaf::Typed(id),
                     None => Leaf::Skip,
                 };
@@ -372,11 +420,11 @@ impl EventNames<'_> {
 
 /// What to do with a value of this tag. System parts that are null or empty say nothing.
 #[inline]
-fn leaf_of(id: panoptes_model::FieldId, tag: Tag, first: u8) -> Leaf {
+fn leaf_of(id: FieldId, tag: Tag, first: u8) -> Leaf {
     match tag {
-        0 => Leaf::Text(id, 0),
+        tag::NONE => Leaf::Text(id, tag),
         tag::SKIP => Leaf::Skip,
-        tag::TIME_SYSTEM..=tag::TIME_LOCAL => Leaf::Capture(tag),
+        tag::TIME_SYSTEM..=tag::LEVEL_WORD => Leaf::Capture(tag),
         tag::CHANNEL..=tag::EVENT_DATA_TEXT if matches!(first, b'n' | b'{') => Leaf::Skip,
         _ => Leaf::Text(id, tag),
     }
@@ -387,7 +435,7 @@ fn data(key: &str, name: &mut String) -> Tag {
     let key = key.strip_prefix('@').unwrap_or(key);
     name.push_str("winlog.event_data.");
     name.push_str(key);
-    DATA.iter().find(|(known, _)| *known == key).map_or(0, |(_, tag)| *tag)
+    DATA.iter().find(|(known, _)| *known == key).map_or(tag::NONE, |(_, tag)| *tag)
 }
 
 /// The name and the tag of a part of the system part, by the name of its element.
@@ -399,9 +447,9 @@ fn system(element: &str, name: &mut String) -> Tag {
         "EventRecordID" => ("winlog.record_id", tag::RECORD_ID),
         "Level" => ("winlog.level", tag::LEVEL),
         "Keywords" => ("winlog.keywords", tag::KEYWORDS),
-        "Task" => ("winlog.task", 0),
-        "Opcode" => ("winlog.opcode", 0),
-        "Version" => ("winlog.version", 0),
+        "Task" => ("winlog.task", tag::NONE),
+        "Opcode" => ("winlog.opcode", tag::NONE),
+        "Version" => ("winlog.version", tag::NONE),
         "TimeCreated" => ("TimeCreated", tag::TIME_SYSTEM),
         "Provider" => ("winlog.provider_name", tag::PROVIDER),
         // Elements without attributes.
@@ -409,7 +457,7 @@ fn system(element: &str, name: &mut String) -> Tag {
         _ => {
             name.push_str("winlog.system.");
             name.push_str(element);
-            return 0;
+            return tag::NONE;
         }
     };
     name.push_str(own);
@@ -420,19 +468,19 @@ fn system(element: &str, name: &mut String) -> Tag {
 fn attribute(key: &str, name: &mut String) -> Tag {
     let (own, tag) = match key {
         "Name" => ("winlog.provider_name", tag::PROVIDER),
-        "Guid" => ("winlog.provider_guid", 0),
-        "EventSourceName" => ("winlog.event_source_name", 0),
-        "Qualifiers" => ("winlog.qualifiers", 0),
+        "Guid" => ("winlog.provider_guid", tag::NONE),
+        "EventSourceName" => ("winlog.event_source_name", tag::NONE),
+        "Qualifiers" => ("winlog.qualifiers", tag::NONE),
         "SystemTime" => ("TimeCreated.SystemTime", tag::TIME_SYSTEM),
-        "ActivityID" => ("winlog.activity_id", 0),
-        "RelatedActivityID" => ("winlog.related_activity_id", 0),
-        "ProcessID" => ("winlog.process.pid", 0),
-        "ThreadID" => ("winlog.process.thread.id", 0),
+        "ActivityID" => ("winlog.activity_id", tag::NONE),
+        "RelatedActivityID" => ("winlog.related_activity_id", tag::NONE),
+        "ProcessID" => ("winlog.process.pid", tag::NONE),
+        "ThreadID" => ("winlog.process.thread.id", tag::NONE),
         "UserID" | "UserId" => ("winlog.user.identifier", tag::USER_SID),
         _ => {
             name.push_str("winlog.system.");
             name.push_str(key);
-            return 0;
+            return tag::NONE;
         }
     };
     name.push_str(own);
@@ -451,7 +499,7 @@ fn winlog(key: &str, name: &mut String) -> Tag {
         "record_id" => tag::RECORD_ID,
         "keywords" => tag::KEYWORDS,
         "level" => tag::LEVEL,
-        _ => 0,
+        _ => tag::NONE,
     }
 }
 
@@ -473,20 +521,27 @@ fn own(name: &str) -> Tag {
         "event.ingested" | "event.original" | "event.dataset" => tag::SKIP,
         _ if name.starts_with("panoptes.") => tag::SKIP,
         "winlog.user.identifier" => tag::USER_SID,
-        _ => 0,
+        _ => tag::NONE,
     }
 }
 
-/// Some keys of flat events are a part of the system as a number and something else as a text.
-#[inline]
-fn flat_space(key: &str, first: u8) -> u8 {
-    const NUMBERS: u8 = 64;
-    let ambiguous = matches!(key, "Keywords" | "ProcessID");
-    if ambiguous && first != b'"' { NUMBERS } else { Space::Flat as u8 }
+/// The same for members of a flat event that mean something else as a number than as a text.
+fn flat_number(key: &str, name: &mut String) -> Tag {
+    match key {
+        "Keywords" => {
+            name.push_str(key);
+            tag::KEYWORDS_NUMBER
+        }
+        "ProcessID" => {
+            name.push_str("winlog.process.pid");
+            tag::NONE
+        }
+        _ => flat(key, name),
+    }
 }
 
 /// The name and the tag of a member of a flat event.
-fn flat(key: &str, first: u8, name: &mut String) -> Tag {
+fn flat(key: &str, name: &mut String) -> Tag {
     let (own, tag) = match key {
         "EventID" | "event_id" => ("event.code", tag::EVENT_ID),
         "Channel" | "LogName" | "log_name" => ("winlog.channel", tag::CHANNEL),
@@ -495,19 +550,17 @@ fn flat(key: &str, first: u8, name: &mut String) -> Tag {
             ("winlog.computer_name", tag::COMPUTER)
         }
         "RecordNumber" | "EventRecordID" | "RecordId" | "record_number" => ("winlog.record_id", tag::RECORD_ID),
-        "ProviderGuid" | "ProviderID" | "provider_guid" => ("winlog.provider_guid", 0),
+        "ProviderGuid" | "ProviderID" | "provider_guid" => ("winlog.provider_guid", tag::NONE),
         "Level" | "EventLevel" => ("winlog.level", tag::LEVEL),
         "SeverityValue" => (key, tag::SEVERITY),
-        "Keywords" if first != b'"' => (key, tag::KEYWORDS_NUMBER),
         "Keywords" => ("winlog.keywords", tag::KEYWORDS),
-        "Task" => ("winlog.task", 0),
-        "Opcode" => ("winlog.opcode", 0),
-        "Version" => ("winlog.version", 0),
-        "ActivityID" => ("winlog.activity_id", 0),
-        "RelatedActivityID" => ("winlog.related_activity_id", 0),
-        "ExecutionProcessID" => ("winlog.process.pid", 0),
-        "ProcessID" if first != b'"' => ("winlog.process.pid", 0),
-        "ThreadID" | "ExecutionThreadID" => ("winlog.process.thread.id", 0),
+        "Task" => ("winlog.task", tag::NONE),
+        "Opcode" => ("winlog.opcode", tag::NONE),
+        "Version" => ("winlog.version", tag::NONE),
+        "ActivityID" => ("winlog.activity_id", tag::NONE),
+        "RelatedActivityID" => ("winlog.related_activity_id", tag::NONE),
+        "ExecutionProcessID" => ("winlog.process.pid", tag::NONE),
+        "ThreadID" | "ExecutionThreadID" => ("winlog.process.thread.id", tag::NONE),
         "UserID" => ("winlog.user.identifier", tag::USER_SID),
         "AccountType" => ("winlog.user.type", tag::ACCOUNT_TYPE),
         "Message" | "message" => ("message", tag::MESSAGE),
@@ -534,7 +587,7 @@ fn flat(key: &str, first: u8, name: &mut String) -> Tag {
         | "SourceSystem"
         | "ManagementGroupName"
         | "EventOriginId"
-        | "_ResourceId" => (key, 0),
+        | "_ResourceId" => (key, tag::NONE),
         _ => {
             return if key.starts_with("panoptes.") {
                 name.push_str(key);

@@ -343,7 +343,7 @@ fn security(id: u32) -> Option<&'static Plan> {
         4697 => ["iam", "configuration"], ["admin", "change"], "service_installed", DONE, [SUBJECT, SERVICE];
         4698 => ["iam", "configuration"], ["creation"], "scheduled_task_created", DONE, [SUBJECT];
         4699 => ["iam", "configuration"], ["deletion"], "scheduled_task_deleted", DONE, [SUBJECT];
-        4700 | 4701 | 4702 => ["iam", "configuration"], ["change"], "scheduled_task_changed", DONE, [SUBJECT];
+        4700..=4702 => ["iam", "configuration"], ["change"], "scheduled_task_changed", DONE, [SUBJECT];
         4704 | 4705 | 4717 | 4718 => ["iam"], ["admin", "change"], "user_right_changed", DONE, [SUBJECT];
         4719 => ["iam", "configuration"], ["admin", "change"], "audit_policy_changed", DONE, [SUBJECT];
         4720 | 4741 => ["iam"], ["user", "creation"], "user_added", DONE, [SUBJECT, TARGET_USER];
@@ -375,7 +375,7 @@ fn security(id: u32) -> Option<&'static Plan> {
         4800 => ["authentication", "session"], ["info"], "workstation_locked", DONE, [LOGON_USER];
         4801 => ["authentication", "session"], ["info"], "workstation_unlocked", DONE, [LOGON_USER];
         4964 => ["iam"], ["admin", "group"], "logged_in_special_group", DONE, [LOGON_USER];
-        5136 | 5137 | 5138 | 5139 | 5141 => ["iam"], ["change"], "directory_object_changed", DONE, [SUBJECT];
+        5136..=5139 | 5141 => ["iam"], ["change"], "directory_object_changed", DONE, [SUBJECT];
         5140 | 5145 => ["network", "file"], ["access"], "network_share_accessed", Outcome::OfKeywords,
             [SUBJECT, CLIENT, SHARE];
         5156 | 5158 => ["network"], ["connection", "allowed"], "connection_permitted", DONE, [PACKET];

@@ -1,6 +1,10 @@
 //! `panoptes rules …`: one file per sub-command.
 
+mod backtest;
 mod check;
+mod drafts;
+mod evidence;
+mod explain;
 mod list;
 mod test;
 
@@ -12,6 +16,8 @@ pub(super) fn run(global: &Global, command: &RulesCommand) -> anyhow::Result<Out
         RulesCommand::List(args) => list::run(global, args),
         RulesCommand::Check(args) => check::run(global, args),
         RulesCommand::Test(args) => test::run(global, args),
+        RulesCommand::Explain(args) => explain::run(global, args),
+        RulesCommand::Backtest(args) => backtest::run(global, args),
     }
 }
 

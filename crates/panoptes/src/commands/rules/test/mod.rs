@@ -10,13 +10,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use panoptes_detect::testing::RuleTest;
-use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleError, RuleFile, RuleSet};
+use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleError, RuleSet};
 use panoptes_engine::{LogFrame, Preparer};
 use panoptes_model::{EventBatch, FrameId, Origin, RawBatch, Timestamp};
 use panoptes_normalize::Normalizer;
 use serde_json::{Value, json};
 
 use super::count_text;
+use super::drafts::Drafts;
 use crate::cli::{Format, Global, TestArgs};
 use crate::commands::Outcome;
 use crate::console::Palette;
@@ -71,11 +72,23 @@ impl FileReport {
 
 pub(super) fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Outcome> {
     let config = surroundings::config(global, Vec::new())?;
-    let in_force = surroundings::rule_sources(&config, &[], true).read()?;
+    let sources = surroundings::rule_sources(&config, &[], true);
+    let in_force = sources.read()?;
     let given = if args.paths.is_empty() { in_force.clone() } else { rules::read(&rule_paths(&args.paths))? };
     let tested: Vec<String> =
         given.files.iter().map(|it| it.path.clone()).chain(given.unreadable.iter().map(|it| it.path.clone())).collect();
-    let (set, errors) = compile(given.files, given.unreadable, in_force.files);
+    // Every rule may speak: a test is about what a rule says, not about whether somebody wants to hear it.
+    let options = CompileOptions {
+        disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]),
+        placeholders: sources.options.placeholders.clone(),
+        ..CompileOptions::default()
+    };
+    let (set, found) = Drafts::among(given, in_force.files).compile(&options);
+    let set = Arc::new(set);
+    let mut errors: BTreeMap<String, Vec<RuleError>> = BTreeMap::new();
+    for error in found {
+        errors.entry(error.path.clone()).or_default().push(error);
+    }
     let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), Arc::clone(&set))?;
     let bar = progress_bar(tested.len());
     let mut reports = Vec::new();
@@ -121,26 +134,6 @@ fn rule_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
         candidates.into_iter().find(|it| it.try_exists().unwrap_or(false))
     };
     paths.iter().map(|it| beside(it).unwrap_or_else(|| it.clone())).collect()
-}
-
-/// The set under test, and what is wrong with its files. The rules in force are loaded behind those that are tested,
-/// because correlations may name them; they give way where both have the same rule.
-fn compile(
-    tested: Vec<RuleFile>,
-    unreadable: Vec<RuleError>,
-    in_force: Vec<RuleFile>,
-) -> (Arc<RuleSet>, BTreeMap<String, Vec<RuleError>>) {
-    let own: BTreeSet<String> = tested.iter().map(|it| it.path.clone()).collect();
-    let others = in_force.into_iter().filter(|it| !own.contains(&it.path));
-    // Every rule may speak: a test is about what a rule says, not about whether somebody wants to hear it.
-    let options =
-        CompileOptions { disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]), ..CompileOptions::default() };
-    let (set, errors) = RuleSet::compile(tested.iter().cloned().chain(others).collect(), &options);
-    let mut of_files: BTreeMap<String, Vec<RuleError>> = BTreeMap::new();
-    for error in errors.into_iter().filter(|it| !it.loaded && own.contains(&it.path)).chain(unreadable) {
-        of_files.entry(error.path.clone()).or_default().push(error);
-    }
-    (Arc::new(set), of_files)
 }
 
 /// The path and the text of the test of the rule file `path`.
