@@ -5,7 +5,9 @@
 mod compile;
 mod corpora;
 mod correlations;
+mod correlations_memory;
 mod correlations_reference;
+mod correlations_types;
 mod lines;
 mod matching;
 mod never_seen;

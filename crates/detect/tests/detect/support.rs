@@ -50,7 +50,14 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(text: &str) -> Self {
-        let rules = rules_of(text);
+        Self::with(rules_of(text))
+    }
+
+    pub(crate) fn of(rules: RuleSet) -> Self {
+        Self::with(Arc::new(rules))
+    }
+
+    fn with(rules: Arc<RuleSet>) -> Self {
         let detector = Detector::new(Arc::clone(&rules), DetectorOptions::default());
         Self { rules, detector, frame: 0 }
     }
