@@ -37,8 +37,10 @@ Chores of the repository. Each runs from any folder in it.
                              --tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
   cargo xtask licences       licences of all dependencies
   cargo xtask generate       writes the generated files: docs/config.schema.json
-  cargo xtask score          what is understood of the corpora: fail2ban, loghub (PANOPTES_CORPORA, else ../shared/corpora)
+  cargo xtask score          what is understood of the corpora: fail2ban, loghub, windows, or one of them
+                             (PANOPTES_CORPORA, else ../shared/corpora)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
   cargo xtask help           this list
 ";
@@ -68,8 +70,10 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         }
         ["licences"] => licences::run(),
         ["generate"] => generated::write(),
-        ["score"] => score::run(),
+        ["score"] => score::run(None),
+        ["score", suite] => score::run(Some(suite)),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "river", options @ ..] => bench::river(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

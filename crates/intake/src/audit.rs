@@ -13,7 +13,8 @@
 //! not be before it: it is raised to the greatest so far. The last position of a batch is therefore always that of a
 //! place where everything before belongs to this batch or an earlier one, and everything behind to a later one. As a
 //! batch becomes durable as a whole, a restart from any position that was committed loses and doubles nothing. Lines
-//! that are held back are in no batch; a file is read again from the first of them.
+//! that are held back are in no batch; a file is read again from the first of them. (If the file is emptied meanwhile,
+//! they are as lost as what was written since the last look at it; a copy is found as ever.)
 //!
 //! # Limits
 //! All that is held is bounded (`limits.rs`, `AUDIT_*`); beyond, lines go out as records of their own, each with what

@@ -180,7 +180,7 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
     if formats::write_audit_message(writer, name, message, context) {
         return;
     }
-    if devices::write(writer, name, message) || programs::write(writer, name, module, message, context) {
+    if programs::write(writer, name, module, message, context) || devices::write(writer, name, message) {
         return;
     }
     let start = message.trim_ascii_start();
@@ -208,6 +208,32 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::tests::value;
+
+    #[test]
+    fn sysmon_for_linux_is_taken_out_of_its_syslog_line() {
+        let line = r#"<13>Jan 15 10:30:00 relay sysmon[9]: <Event><System><Provider Name="Linux-Sysmon" Guid="{ff032593-a8d3-4f13-b0d6-01fc615a0f97}"/><EventID>1</EventID><Level>4</Level><Task>1</Task><TimeCreated SystemTime="2024-01-15T10:30:00.123456000Z"/><EventRecordID>7</EventRecordID><Execution ProcessID="9" ThreadID="9"/><Channel>Linux-Sysmon/Operational</Channel><Computer>web1</Computer><Security UserId="0"/></System><EventData><Data Name="RuleName">-</Data><Data Name="ProcessId">42</Data><Data Name="Image">/usr/bin/id</Data><Data Name="CommandLine">id &quot;bob&quot;</Data><Data Name="CurrentDirectory">/root</Data><Data Name="User">root</Data><Data Name="ParentProcessId">41</Data><Data Name="ParentImage">/usr/bin/bash</Data></EventData></Event>"#;
+        for (name, expected) in [
+            ("event.dataset", "linux.sysmon"),
+            ("event.code", "1"),
+            ("event.category", "process"),
+            ("@timestamp", "2024-01-15T10:30:00.123456Z"),
+            ("host.name", "web1"),
+            ("process.name", "id"),
+            ("process.pid", "42"),
+            ("process.command_line", "id \"bob\""),
+            ("process.parent.executable", "/usr/bin/bash"),
+            ("user.name", "root"),
+            ("winlog.event_data.CurrentDirectory", "/root"),
+            ("log.syslog.appname", "sysmon"),
+            ("panoptes.format", "syslog_rfc3164"),
+        ] {
+            assert_eq!(value(line, name), expected, "{name}");
+        }
+        let (torn, _) = line.split_at(line.len() / 2);
+        assert_eq!(value(torn, "event.kind"), "event");
+        assert!(value(torn, "message").starts_with("<Event>"));
+    }
 
     #[test]
     fn tags_come_in_many_shapes() {

@@ -94,7 +94,7 @@ pub(crate) fn refused(errors: &[RuleError]) -> usize {
 }
 
 /// All rule files (`.yml`, `.yaml`) and mappings under `paths`, in the order of their names. A mapping is a `.toml` file
-/// with a `[[source]]`; other `.toml` files below a folder are somebody else's.
+/// with a `[[source]]` or `[placeholders]`; other `.toml` files below a folder are somebody else's.
 ///
 /// # Errors
 /// A path does not exist or cannot be read.
@@ -102,7 +102,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<RuleFiles> {
     let mut found = RuleFiles::default();
     for path in paths_below(paths)? {
         match read_one(&path) {
-            Ok(text) if is_toml(&path) && !paths.contains(&path) && !text.contains("[[source]]") => {}
+            Ok(text) if is_toml(&path) && !paths.contains(&path) && !is_mapping(&text) => {}
             Ok(text) => found.files.push(RuleFile { path: path.display().to_string(), text }),
             Err(error) => found.unreadable.push(RuleError {
                 path: path.display().to_string(),
@@ -145,6 +145,10 @@ pub(crate) fn paths_below(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 /// Whether `path` may be a mapping: tests of rules lie in the same folders.
 fn is_toml(path: &Path) -> bool {
     path.to_str().is_some_and(|it| it.ends_with(".toml") && !it.ends_with(".test.toml"))
+}
+
+fn is_mapping(text: &str) -> bool {
+    text.contains("[[source]]") || text.contains("[placeholders]")
 }
 
 fn read_one(path: &Path) -> std::io::Result<String> {

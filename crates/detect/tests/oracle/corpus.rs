@@ -4,9 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::corpora::corpora;
 use crate::data::{sigma_rules, windows_captures};
-use crate::engines::{Ours, Theirs, parsed, without_log_sources};
+use crate::engines::{Matched, Ours, Theirs, parsed, without_log_sources};
+use crate::log_sources::LogSource;
+use crate::specified::has_placeholders;
 
 /// Every how many-th event is asked about.
 const STRIDE: usize = 16;
@@ -28,8 +32,8 @@ fn without_log_sources_sigmahq_matches_the_same_real_events() {
     let theirs = Theirs::compile(&parsed(&files));
     let (mut events, mut pairs) = (0, 0);
     let mut wrong: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
-    windows_captures(&corpora, |capture| {
-        let lines: Vec<&String> = capture.lines.iter().step_by(stride()).collect();
+    windows_captures(&corpora, |capture, lines| {
+        let lines: Vec<&String> = lines.iter().step_by(stride()).collect();
         for lines in lines.chunks(EVENTS_AT_ONCE) {
             let said = ours.ask_objects(lines.iter().map(|it| it.as_str()));
             for (line, ours) in lines.iter().zip(said) {
@@ -37,20 +41,166 @@ fn without_log_sources_sigmahq_matches_the_same_real_events() {
                 (events, pairs) = (events + 1, pairs + theirs.len());
                 for id in ours.symmetric_difference(&theirs) {
                     let place = (ours.contains(id), id.clone());
-                    wrong.entry(place).or_default().push(format!("{}: {line}", capture.name));
+                    wrong.entry(place).or_default().push(format!("{capture}: {line}"));
                 }
             }
         }
     });
     println!("real events, no log sources: {events} events, {pairs} pairs; {} rules disagree", wrong.len());
     assert!(pairs > events, "the corpus has events that match");
-    let told: Vec<String> = wrong
+    assert!(wrong.is_empty(), "{}", told(&wrong));
+}
+
+/// Rules on which one of us stands alone, with the events.
+fn told(wrong: &BTreeMap<(bool, String), Vec<String>>) -> String {
+    let lines = wrong.iter().take(TOLD_MAX).map(|((we, id), events)| {
+        let who = if *we { "only we match" } else { "only rsigma-eval matches" };
+        format!("{who} {id} on {} events, the first {}\n", events.len(), events[0])
+    });
+    lines.collect()
+}
+
+/// What Sigma calls the parts of every Windows event, and what the captures call them: the first that is there.
+const PARTS: &[(&str, &[&str])] = &[
+    ("Provider_Name", &["SourceName"]),
+    ("ProviderName", &["SourceName"]),
+    ("Computer", &["Hostname", "host"]),
+    ("ComputerName", &["Hostname", "host"]),
+];
+
+/// The audit events that tell what Sysmon tells, by id: Sigma's taxonomy names their fields as Sysmon does.
+const AUDIT: &[(u64, &[(&str, &str)])] = &[
+    (
+        4688,
+        &[
+            ("Image", "NewProcessName"),
+            ("ParentImage", "ParentProcessName"),
+            ("ProcessId", "NewProcessId"),
+            ("ParentProcessId", "ProcessId"),
+            ("User", "SubjectUserName"),
+            ("LogonId", "SubjectLogonId"),
+            ("IntegrityLevel", "MandatoryLabel"),
+        ],
+    ),
+    (4689, &[("Image", "ProcessName"), ("User", "SubjectUserName")]),
+    (
+        4657,
+        &[
+            ("TargetObject", "ObjectName"),
+            ("Details", "NewValue"),
+            ("Image", "ProcessName"),
+            ("User", "SubjectUserName"),
+        ],
+    ),
+    (
+        5156,
+        &[
+            ("Image", "Application"),
+            ("DestinationIp", "DestAddress"),
+            ("DestinationPort", "DestPort"),
+            ("SourceIp", "SourceAddress"),
+        ],
+    ),
+];
+
+/// The event with the names that Sigma gives to what it tells.
+fn in_sigma_names(event: &Value) -> Value {
+    let mut named = event.clone();
+    let Value::Object(fields) = &mut named else { return named };
+    let audit = AUDIT.iter().find(|it| event["EventID"].as_u64() == Some(it.0));
+    for (name, from) in audit.iter().flat_map(|it| it.1) {
+        if is_security(event)
+            && let Some(value) = event.get(from)
+        {
+            fields.insert((*name).to_owned(), value.clone());
+        }
+    }
+    // A connection that was let out is one that the machine began.
+    match event["Direction"].as_str().filter(|_| audit.is_some()) {
+        Some("%%14593") => fields.insert("Initiated".to_owned(), "true".into()),
+        Some("%%14592") => fields.insert("Initiated".to_owned(), "false".into()),
+        _ => None,
+    };
+    for (name, from) in PARTS {
+        if let Some(value) = from.iter().find_map(|it| event.get(it)) {
+            fields.entry(*name).or_insert_with(|| value.clone());
+        }
+    }
+    named
+}
+
+fn is_security(event: &Value) -> bool {
+    event["Channel"].as_str().is_some_and(|it| it.eq_ignore_ascii_case("security"))
+}
+
+#[test]
+fn by_log_source_sigmahq_matches_what_rsigma_matches_within_the_rules_log_source() {
+    let Some(corpora) = corpora() else { return };
+    let files = sigma_rules(&corpora);
+    let rules = parsed(&files);
+    let (ours, errors) = Ours::compile(files);
+    assert!(errors.iter().all(|it| it.loaded), "{errors:#?}");
+    // What rules mean whose lists nobody gave is compared in `differences.rs`.
+    let (with_lists, rules): (Vec<_>, Vec<_>) = rules.into_iter().partition(has_placeholders);
+    let with_lists: Matched = with_lists.into_iter().filter_map(|it| it.id).collect();
+    let theirs = Theirs::compile(&rules);
+    let sources: BTreeMap<&str, LogSource> = rules
         .iter()
-        .take(TOLD_MAX)
-        .map(|((we, id), events)| {
-            let who = if *we { "only we match" } else { "only rsigma-eval matches" };
-            format!("{who} {id} on {} events, the first {}", events.len(), events[0])
+        .map(|it| {
+            let rsigma_parser::LogSource { product, category, service, .. } = it.logsource.clone();
+            (it.id.as_deref().unwrap_or_default(), LogSource { product, category, service })
         })
         .collect();
-    assert!(wrong.is_empty(), "{}", told.join("\n"));
+    let (mut events, mut all, mut foreign, mut renamed, mut common) = (0, 0, 0, 0, 0);
+    let mut wrong: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
+    windows_captures(&corpora, |capture, lines| {
+        let lines: Vec<&String> = lines.iter().step_by(stride()).collect();
+        for lines in lines.chunks(EVENTS_AT_ONCE) {
+            let said = ours.ask_records(lines.iter().map(|it| it.as_str()));
+            for (line, ours) in lines.iter().zip(said) {
+                let event: Value = serde_json::from_str(line).unwrap();
+                let (channel, id) = (event["Channel"].as_str().unwrap_or_default(), event["EventID"].as_u64());
+                let can_be = |rule: &String| sources[rule.as_str()].can_be(channel, id.unwrap_or_default());
+                let as_written = theirs.ask(line);
+                let named = theirs.ask(&in_sigma_names(&event).to_string());
+                events += 1;
+                all += as_written.len();
+                foreign += as_written.iter().filter(|it| !can_be(it)).count();
+                let ours: Matched = ours.difference(&with_lists).cloned().collect();
+                let expected: Matched = named.into_iter().filter(can_be).collect();
+                renamed += expected.iter().filter(|it| !as_written.contains(*it)).count();
+                common += expected.intersection(&ours).count();
+                for id in ours.symmetric_difference(&expected) {
+                    let place = (ours.contains(id), id.clone());
+                    wrong.entry(place).or_default().push(format!("{capture}: {line}"));
+                }
+            }
+        }
+    });
+    println!(
+        "real events by log source: {events} events; rsigma-eval finds {all} pairs, {foreign} outside of the rule's log \
+         source; under Sigma's names of what audit events tell {renamed} more; {common} common, {} rules disagree",
+        wrong.len()
+    );
+    assert!(common > 0, "the corpus has events that match");
+    assert!(wrong.is_empty(), "{}", told(&wrong));
+}
+
+#[test]
+fn an_event_is_only_what_its_channel_and_id_say() {
+    let source = |product: &str, category: &str, service: &str| {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        LogSource { product: part(product), category: part(category), service: part(service) }
+    };
+    let sysmon = "Microsoft-Windows-Sysmon/Operational";
+    assert!(source("windows", "process_creation", "").can_be(sysmon, 1));
+    assert!(source("windows", "process_creation", "").can_be("security", 4688));
+    assert!(source("windows", "", "security").can_be("Security", 4688));
+    assert!(!source("windows", "process_creation", "").can_be(sysmon, 3));
+    assert!(!source("windows", "process_creation", "").can_be("System", 1));
+    assert!(!source("windows", "", "sysmon").can_be("Security", 1));
+    assert!(!source("linux", "process_creation", "").can_be(sysmon, 1));
+    assert!(!source("zeek", "", "smb_files").can_be("Security", 5145));
+    assert!(source("windows", "", "").can_be("whatever", 1));
+    assert!(!source("windows", "", "no such service").can_be("Security", 1));
 }

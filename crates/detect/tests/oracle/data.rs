@@ -43,14 +43,9 @@ pub(crate) fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// One capture: its archive's name, and a JSON object a line.
-pub(crate) struct Capture {
-    pub(crate) name: String,
-    pub(crate) lines: Vec<String>,
-}
-
-/// The Windows captures of `security-datasets`, each unzipped in memory and handed to `each` while the next waits.
-pub(crate) fn windows_captures(corpora: &Path, mut each: impl FnMut(Capture)) {
+/// The Windows captures of `security-datasets`, each unzipped in memory and handed to `each` while the next waits: the
+/// name of its archive, and a JSON object a line.
+pub(crate) fn windows_captures(corpora: &Path, mut each: impl FnMut(&str, Vec<String>)) {
     let mut paths = Vec::new();
     files_below(&corpora.join("security-datasets/datasets"), &mut paths);
     paths.retain(|it| {
@@ -71,7 +66,6 @@ pub(crate) fn windows_captures(corpora: &Path, mut each: impl FnMut(Capture)) {
             let text = String::from_utf8_lossy(&bytes);
             lines.extend(text.lines().filter(|it| it.trim_ascii_start().starts_with('{')).map(str::to_owned));
         }
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        each(Capture { name, lines });
+        each(&path.file_stem().unwrap_or_default().to_string_lossy(), lines);
     }
 }

@@ -159,6 +159,21 @@ fn of_a_field_that_is_there_twice_every_value_counts() {
 }
 
 #[test]
+fn a_list_of_one_is_the_one() {
+    differs(&json!({ "g1": null }), r#"{"g1":[null]}"#, true);
+    differs(&json!({ "g1|exists": true }), r#"{"g1":[null]}"#, false);
+    differs(&json!({ "g1|fieldref": "g2" }), r#"{"g1":["q"],"g2":"q"}"#, true);
+    agrees(&json!({ "g1": null }), r#"{"g1":[]}"#, false);
+    agrees(&json!({ "g1": null }), r#"{"g1":[null,"q"]}"#, false);
+}
+
+#[test]
+fn long_texts_of_digits_are_no_numbers() {
+    differs_for_ever(&json!({ "g1|gt": 0 }), &json!({ "g1": "1".repeat(100) }).to_string(), false);
+    agrees(&json!({ "g1|gt": 0 }), &json!({ "g1": "1".repeat(30) }).to_string(), true);
+}
+
+#[test]
 fn a_placeholder_without_a_list_is_no_field_of_the_event() {
     differs_for_ever(&json!({ "g1|expand": "%g2%" }), r#"{"g1":"q","g2":"q"}"#, false);
 }

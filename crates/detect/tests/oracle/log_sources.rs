@@ -153,28 +153,3 @@ fn is_of_category(category: &str, channel: &str, event_id: u64) -> bool {
 fn is_of_service(service: &str, channel: &str) -> bool {
     SERVICES.iter().any(|(it, channels)| *it == service && channels.contains(&channel))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(product: &str, category: &str, service: &str) -> LogSource {
-        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        LogSource { product: part(product), category: part(category), service: part(service) }
-    }
-
-    #[test]
-    fn an_event_is_only_what_its_channel_and_id_say() {
-        let sysmon = "Microsoft-Windows-Sysmon/Operational";
-        assert!(source("windows", "process_creation", "").can_be(sysmon, 1));
-        assert!(source("windows", "process_creation", "").can_be("security", 4688));
-        assert!(source("windows", "", "security").can_be("Security", 4688));
-        assert!(!source("windows", "process_creation", "").can_be(sysmon, 3));
-        assert!(!source("windows", "process_creation", "").can_be("System", 1));
-        assert!(!source("windows", "", "sysmon").can_be("Security", 1));
-        assert!(!source("linux", "process_creation", "").can_be(sysmon, 1));
-        assert!(!source("zeek", "", "smb_files").can_be("Security", 5145));
-        assert!(source("windows", "", "").can_be("whatever", 1));
-        assert!(!source("windows", "", "no such service").can_be("Security", 1));
-    }
-}

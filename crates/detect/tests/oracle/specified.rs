@@ -260,7 +260,14 @@ fn collect_scalars(out: &mut Vec<String>, value: &Value) {
 
 impl Event for Record<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        self.event.get_field(path).filter(|it| !it.is_null())
+        let mut value = self.event.get_field(path)?;
+        // A list of one is the one.
+        if let EventValue::Array(items) = &mut value
+            && items.len() == 1
+        {
+            value = items.pop()?;
+        }
+        (!value.is_null()).then_some(value)
     }
 
     fn any_string_value(&self, wanted: &dyn Fn(&str) -> bool) -> bool {

@@ -53,7 +53,7 @@ type Names = Vec<Vec<u8>>;
 impl Headed {
     /// `format` is what the configuration fixed for the source.
     pub(crate) fn new(format: Option<&str>) -> Self {
-        let off = format.is_some_and(|it| !matches!(it, "json" | "zeek" | "w3c"));
+        let off = format.is_some_and(|it| it != "json");
         Self { off, ..Self::default() }
     }
 

@@ -15,7 +15,7 @@ use crate::text::between;
 use crate::{address, level};
 
 /// How far into a message its mnemonic is looked for: a number and a time may stand before it.
-const HEAD_BYTES_MAX: usize = 160;
+pub(super) const HEAD_BYTES_MAX: usize = 160;
 /// How long a mnemonic may be. What is longer is none.
 const CODE_BYTES_MAX: usize = 96;
 

@@ -21,15 +21,22 @@ pub(crate) use fortigate::write as write_fortigate;
 /// Writes what the device says, if one speaks. `program` is the tag of the message as it stands.
 #[inline]
 pub(crate) fn write(writer: &mut BatchWriter<'_>, program: &str, message: &str) -> bool {
-    if let Some(mnemonic) = Mnemonic::of(message) {
-        // What looks like a tag is a number of the message, or a board.
-        if !program.bytes().any(|it| it.is_ascii_alphabetic()) {
-            take_back(writer, &[field::PROCESS_NAME, field::PROCESS_PID, field::LOG_SYSLOG_APPNAME]);
+    // Most messages have no percent sign where it matters, and pay for no more than this look.
+    let head = message.as_bytes().get(..cisco::HEAD_BYTES_MAX).unwrap_or(message.as_bytes());
+    if memchr::memchr(b'%', head).is_some() {
+        if let Some(mnemonic) = Mnemonic::of(message) {
+            // What looks like a tag is a number of the message, or a board.
+            if !program.bytes().any(|it| it.is_ascii_alphabetic()) {
+                take_back(writer, &[field::PROCESS_NAME, field::PROCESS_PID, field::LOG_SYSLOG_APPNAME]);
+            }
+            mnemonic.write(writer);
+            return true;
         }
-        mnemonic.write(writer);
-        return true;
+        if huawei::write(writer, message) {
+            return true;
+        }
     }
-    huawei::write(writer, message) || juniper::write(writer, program, message) || netfilter::write(writer, message)
+    juniper::write(writer, program, message) || (program == "kernel" && netfilter::write(writer, message))
 }
 
 /// Writes a text under a name of the device's own.

@@ -115,4 +115,28 @@ mod tests {
         }
         assert_eq!(value("%SYS-5-CONFIG_I: x", "panoptes.anomaly"), "time_missing");
     }
+
+    #[test]
+    fn the_sample_of_sigmahq_is_a_command() {
+        let corpora = std::env::var_os("PANOPTES_CORPORA").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+            std::path::PathBuf::from,
+        );
+        let folder = corpora.join("sigma/regression_data/rules/cisco/aaa/cisco_cli_dot1x_disabled");
+        let raw = |it: &std::path::PathBuf| it.extension().is_some_and(|it| it == "raw");
+        let found = folder.read_dir().ok().and_then(|it| it.flatten().map(|it| it.path()).find(raw));
+        let Some(path) = found else {
+            assert!(std::env::var_os("CI").is_none(), "{} is missing", folder.display());
+            eprintln!("skipped: {} is missing", folder.display());
+            return;
+        };
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.trim_end();
+        assert_eq!(
+            (value(line, "event.dataset"), value(line, "event.action")),
+            ("cisco.ios".into(), "device_command".into())
+        );
+        assert_eq!(value(line, "host.name"), "172.16.5.10");
+        assert!(value(line, "process.command_line").contains("port-control"));
+    }
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 
 mod apache_error;
 mod auditd;
+mod bind;
 mod cisco_ios;
 mod container;
 mod json;
@@ -39,6 +40,7 @@ pub static ALL: &[&FormatKind] = &[
     &nginx_error::KIND,
     &apache_error::KIND,
     &squid::KIND,
+    &bind::KIND,
     &web_access::KIND,
     &auditd::KIND,
     &cisco_ios::KIND,
@@ -113,6 +115,7 @@ static IF_DIGIT: &Kinds = &[
     &nginx_error::KIND,
     &container::KIND,
     &squid::KIND,
+    &bind::KIND,
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,

@@ -23,7 +23,7 @@ fn write(writer: &mut BatchWriter<'_>, said: &str) -> bool {
 }
 
 /// `client @0x… ADDRESS#PORT (NAME): [view V: ]query: NAME IN TYPE FLAGS (SERVER)`, and `… query (cache) 'NAME/TYPE/IN'
-/// denied`.
+/// denied`, `… zone transfer 'NAME/AXFR/IN' denied`.
 fn bind(writer: &mut BatchWriter<'_>, said: &str) -> Option<()> {
     let at = said.find("client ")?;
     let mut cursor = Cursor::new(said.get(at + "client ".len()..)?);
@@ -33,14 +33,14 @@ fn bind(writer: &mut BatchWriter<'_>, said: &str) -> Option<()> {
     let (client, port) = cursor.word().trim_end_matches(':').split_once('#')?;
     let client = address::ip(client)?;
     let rest = cursor.rest;
-    if let Some((_, query)) = rest.split_once("query: ").or_else(|| rest.is_empty().then_some(("", ""))) {
+    if let Some((_, query)) = rest.split_once("query: ") {
         let mut words = query.split(' ');
         let (name, class, kind) = (words.next()?, words.next()?, words.next()?);
         QUERY.write(writer, KIND.dataset);
         write_question(writer, name, kind);
         write_text(writer, "dns.question.class", class);
     } else {
-        let (_, quoted) = rest.split_once("query ")?;
+        let (_, quoted) = rest.split_once("query ").or_else(|| rest.split_once("zone transfer "))?;
         let (quoted, tail) = quoted.split_once('\'')?.1.split_once('\'')?;
         if !tail.contains("denied") {
             return None;

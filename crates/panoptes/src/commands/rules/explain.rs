@@ -34,11 +34,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<Outcome
     let path = PathBuf::from(&args.rule);
     let drafts: Vec<PathBuf> = path.try_exists().unwrap_or(false).then_some(path).into_iter().collect();
     // Why a rule is quiet is asked of those that are switched off as well.
-    let options = CompileOptions {
-        keep_syntax: true,
-        placeholders: in_force.options.placeholders.clone(),
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions { keep_syntax: true, ..CompileOptions::default() };
     let set = Arc::new(Drafts::gather(&drafts, &in_force)?.compile_all(&options)?);
     let rules = explained(&set, &find(&set, &args.rule)?);
     let normalizer = Normalizer::new(surroundings::normalize_options(None)?);

@@ -104,10 +104,7 @@ fn rules(config: &Config, args: &BacktestArgs) -> anyhow::Result<Arc<RuleSet>> {
     let named = args.wanted.iter().map(PathBuf::from).filter(|it| it.try_exists().unwrap_or(false));
     let paths: Vec<PathBuf> = args.rules.iter().cloned().chain(named).collect();
     let drafts = Drafts::gather(&paths, &in_force)?;
-    let all = drafts.compile_all(&CompileOptions {
-        placeholders: in_force.options.placeholders.clone(),
-        ..CompileOptions::default()
-    })?;
+    let all = drafts.compile_all(&CompileOptions { ..CompileOptions::default() })?;
     let wanted: BTreeSet<usize> = match args.wanted.as_slice() {
         [] => all.rules().enumerate().filter(|(_, it)| drafts.is_own(it)).map(|(index, _)| index).collect(),
         wanted => {
@@ -125,12 +122,7 @@ fn rules(config: &Config, args: &BacktestArgs) -> anyhow::Result<Arc<RuleSet>> {
     let others = all.rules().enumerate().filter(|(index, _)| !wanted.contains(index));
     let mut disabled: BTreeSet<String> = others.map(|(_, it)| it.summary.id.clone()).collect();
     disabled.insert(panoptes_detect::NEVER_SEEN_RULE_ID.to_owned());
-    let options = CompileOptions {
-        min_level: Severity::Informational,
-        disabled,
-        placeholders: in_force.options.placeholders.clone(),
-        ..CompileOptions::default()
-    };
+    let options = CompileOptions { min_level: Severity::Informational, disabled, ..CompileOptions::default() };
     let set = drafts.compile_all(&options)?;
     for index in &wanted {
         if let Some(rule) = set.rules().nth(*index).filter(|it| !it.reports) {

@@ -78,11 +78,8 @@ pub(super) fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Outcome> {
     let tested: Vec<String> =
         given.files.iter().map(|it| it.path.clone()).chain(given.unreadable.iter().map(|it| it.path.clone())).collect();
     // Every rule may speak: a test is about what a rule says, not about whether somebody wants to hear it.
-    let options = CompileOptions {
-        disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]),
-        placeholders: sources.options.placeholders.clone(),
-        ..CompileOptions::default()
-    };
+    let options =
+        CompileOptions { disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]), ..CompileOptions::default() };
     let (set, found) = Drafts::among(given, in_force.files).compile(&options);
     let set = Arc::new(set);
     let mut errors: BTreeMap<String, Vec<RuleError>> = BTreeMap::new();

@@ -1,5 +1,13 @@
 //! What is understood of data whose truth others wrote down. Nothing of it is in the repository.
 
+mod attack;
+mod evtx;
+#[path = "../../../crates/detect/tests/oracle/log_sources.rs"]
+mod log_sources;
+mod rules;
+mod scan;
+mod sigma;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -9,9 +17,10 @@ use serde_json::Value;
 
 use crate::run;
 
-pub(crate) fn run() -> anyhow::Result<bool> {
+/// All suites, or `only` one of them: `fail2ban`, `loghub` or `windows`.
+pub(crate) fn run(only: Option<&str>) -> anyhow::Result<bool> {
     let panoptes = run::build_panoptes(false)?;
-    for line in collect(&panoptes)? {
+    for line in suites(&panoptes, only)? {
         println!("{line}");
     }
     Ok(true)
@@ -22,14 +31,45 @@ pub(crate) fn run() -> anyhow::Result<bool> {
 /// # Errors
 /// A suite could not be run, or its own test says that the score is too low.
 pub(crate) fn collect(panoptes: &Path) -> anyhow::Result<Vec<String>> {
+    suites(panoptes, None)
+}
+
+fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
     let Some(corpora) = run::corpora() else {
         if std::env::var_os("CI").is_some() {
             bail!("no corpora: set PANOPTES_CORPORA to their folder");
         }
         return Ok(vec!["skipped: no corpora in PANOPTES_CORPORA or ../shared/corpora".to_owned()]);
     };
-    let mut lines = fail2ban(&corpora)?;
-    lines.extend(loghub(panoptes, &corpora)?);
+    let wanted = |suite: &str| only.is_none_or(|only| only == suite);
+    let mut lines = Vec::new();
+    if wanted("fail2ban") {
+        lines.extend(fail2ban(&corpora)?);
+    }
+    if wanted("loghub") {
+        lines.extend(loghub(panoptes, &corpora)?);
+    }
+    if wanted("windows") {
+        lines.extend(windows(panoptes, &corpora)?);
+    }
+    if lines.is_empty() {
+        bail!("there is no suite `{}`; there are fail2ban, loghub and windows", only.unwrap_or_default());
+    }
+    Ok(lines)
+}
+
+/// Windows event logs: all of them in one scan with SigmaHQ's rules and the shipped ones, judged by suite.
+fn windows(panoptes: &Path, corpora: &Path) -> anyhow::Result<Vec<String>> {
+    let rules = rules::Rules::read(corpora)?;
+    let regression = sigma::cases(corpora)?;
+    let techniques = attack::by_technique(corpora)?;
+    let tactics = attack::by_tactic(corpora)?;
+    let files = regression.iter().map(|it| &it.file);
+    let files = files.chain(techniques.iter().map(|it| &it.file)).chain(tactics.iter().map(|it| &it.file));
+    let findings = scan::run(panoptes, &rules.folders, files)?;
+    let mut lines = sigma::judge(&rules, &regression, &findings, sigma::FIRED_FLOOR)?;
+    lines.extend(attack::judge(corpora, &rules, &techniques, &tactics, &findings)?);
+    lines.push(sigma::judge_log_sources(&rules, &findings)?);
     Ok(lines)
 }
 
