@@ -80,11 +80,7 @@ impl Matcher {
 
     /// What `name` of the rule is called in the events of each source that it is asked about.
     pub(crate) fn all_event_names(&self, mapping: &Mapping, name: &str) -> Vec<String> {
-<<<<<<< HEAD
-        let sources = self.sources.iter().map(|it| mapping.sources.get(*it as usize));
-=======
         let sources = self.sources.iter().map(|it| mapping.source(*it));
->>>>>>> main
         let any = std::iter::once(None).filter(|_| self.sources.is_empty());
         sources.chain(any).map(|it| mapping.resolved(it, name).into_owned()).collect()
     }
