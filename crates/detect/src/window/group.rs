@@ -17,7 +17,7 @@ use super::track::{Arrival, Counted, Frame, Outcome, Pending, Simple, Track};
 /// and counted.
 pub const TRACKS_MAX: usize = 4;
 /// How many events a group that is put away may hold.
-const FEW_MAX: usize = 8;
+const FEW_MAX: usize = 16;
 
 /// A bare event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -299,10 +299,10 @@ impl<P: Payload> EventLog<P> {
         self.payload_bytes -= entry.payload.bytes();
     }
 
-    /// The time of the latest event that is not after `time`.
+    /// The time of the latest event that is not after `time`; of an entry that reaches beyond, that of its first.
     pub(crate) fn latest_until(&self, time: i64) -> Option<i64> {
-        let index = self.count_until(time).checked_sub(1)?;
-        Some(self.get(index)?.last.min(time))
+        let entry = self.get(self.count_until(time).checked_sub(1)?)?;
+        Some(if entry.last <= time { entry.last } else { entry.first })
     }
 
     /// When the first and the last event of each entry happened that reaches into `from..=until`.
