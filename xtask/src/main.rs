@@ -38,7 +38,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask licences       licences of all dependencies
   cargo xtask generate       writes the generated files: docs/config.schema.json
   cargo xtask score          what is understood of the corpora: fail2ban, loghub, windows, or one of them
-                             (PANOPTES_CORPORA, else ../shared/corpora)
+                             (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
@@ -70,8 +70,9 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         }
         ["licences"] => licences::run(),
         ["generate"] => generated::write(),
-        ["score"] => score::run(None),
-        ["score", suite] => score::run(Some(suite)),
+        ["score"] => score::run(None, None),
+        ["score", suite] => score::run(Some(suite), None),
+        ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["bench", "batch"] => bench::batch(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "river", options @ ..] => bench::river(options),

@@ -114,6 +114,7 @@ impl TranslatedKey {
         Some(Self { words, kind: u32::from(space) << 8 | bytes.len() as u32 })
     }
 
+    #[inline]
     fn set(self) -> usize {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
         let [a, b, c, d] = self.words;

@@ -18,7 +18,7 @@ const ROUNDS: usize = 20;
 type WriteLine = fn(usize, &mut String);
 
 fn main() {
-    let kinds: [(&str, WriteLine); 5] = [
+    let kinds: [(&str, WriteLine); 6] = [
         ("nginx combined", |n, line| {
             let _written = write!(
                 line,
@@ -61,6 +61,20 @@ fn main() {
                 n % 256,
                 if n % 7 == 0 { 500 } else { 401 },
                 n % 900
+            );
+        }),
+        ("windows event", |n, line| {
+            let stack: String =
+                (0..12).map(|it| format!(r"C:\\\\Windows\\\\System32\\\\module{it}.dll+{it:x}4b2|")).collect();
+            let _written = write!(
+                line,
+                r#"{{"SourceName":"Microsoft-Windows-Sysmon","ProviderGuid":"{{5770385f-c22a-43e0-bf4c-06f5698ffbd9}}","Level":"4","Keywords":"0x8000000000000000","Channel":"Microsoft-Windows-Sysmon/Operational","Hostname":"pc{}.example","TimeCreated":"2024-01-15T10:{:02}:{:02}.123Z","@timestamp":"2024-01-15T10:{:02}:{:02}.200Z","EventID":10,"Task":"10","RuleName":"-","UtcTime":"2024-01-15 10:30:00.120","SourceProcessGUID":"{{a1}}","SourceProcessId":"{}","SourceThreadId":"77","SourceImage":"C:\\Windows\\System32\\svchost.exe","TargetProcessGUID":"{{b2}}","TargetProcessId":"812","TargetImage":"C:\\Windows\\System32\\lsass.exe","GrantedAccess":"0x1000","CallTrace":"{stack}","SourceUser":"NT AUTHORITY\\SYSTEM","TargetUser":"NT AUTHORITY\\SYSTEM","Message":"Process accessed:\r\nRuleName: -\r\nUtcTime: 2024-01-15 10:30:00.120\r\nSourceProcessId: {n}\r\nSourceImage: C:\\Windows\\System32\\svchost.exe\r\nTargetImage: C:\\Windows\\System32\\lsass.exe\r\nGrantedAccess: 0x1000\r\nCallTrace: {stack}"}}"#,
+                n % 50,
+                n / 60 % 60,
+                n % 60,
+                n / 60 % 60,
+                n % 60,
+                1_000 + n % 9_000
             );
         }),
         ("plain", |n, line| {

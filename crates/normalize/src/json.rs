@@ -480,7 +480,7 @@ impl<'t, N: Names<'t>> Reader<'t, '_, N> {
 
     /// The string whose opening quote has been read, if it is its own text: no escapes, no control characters. Else
     /// nothing is read, and [`decode`](Self::decode) is the way.
-    #[inline]
+    #[inline(always)]
     fn plain_string(&mut self) -> Option<&'t str> {
         let end = next_special(self.bytes, self.at);
         if self.bytes.get(end) != Some(&b'"') {

@@ -17,9 +17,12 @@ use serde_json::Value;
 
 use crate::run;
 
-/// All suites, or `only` one of them: `fail2ban`, `loghub` or `windows`.
-pub(crate) fn run(only: Option<&str>) -> anyhow::Result<bool> {
-    let panoptes = run::build_panoptes(false)?;
+/// All suites, or `only` one of them: `fail2ban`, `loghub` or `windows`; with `binary`, or with what is built for it.
+pub(crate) fn run(only: Option<&str>, binary: Option<&str>) -> anyhow::Result<bool> {
+    let panoptes = match binary {
+        Some(path) => Path::new(path).canonicalize().with_context(|| format!("there is no {path}"))?,
+        None => run::build_panoptes(false)?,
+    };
     for line in suites(&panoptes, only)? {
         println!("{line}");
     }

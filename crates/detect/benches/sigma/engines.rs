@@ -46,15 +46,15 @@ fn timed(work: impl FnOnce()) -> f64 {
 }
 
 /// Ours.
-pub(crate) struct Ours {
-    files: Vec<RuleFile>,
+pub(crate) struct Ours<'f> {
+    files: &'f [RuleFile],
     rules: RuleSet,
     ids: Vec<Arc<str>>,
     schema: Arc<Schema>,
 }
 
-impl Ours {
-    pub(crate) fn new(files: &[RuleFile]) -> Self {
+impl<'f> Ours<'f> {
+    pub(crate) fn new(files: &'f [RuleFile]) -> Self {
         // The detector of messages never seen before is no part of Sigma.
         let options =
             CompileOptions { disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]), ..CompileOptions::default() };
@@ -65,7 +65,7 @@ impl Ours {
             schema.intern(name, FieldType::Text).expect("the names of all rules fit");
         }
         let ids = rules.rules().map(|it| it.summary.id.as_str().into()).collect();
-        Self { files: files.to_vec(), rules, ids, schema: Arc::new(schema) }
+        Self { files, rules, ids, schema: Arc::new(schema) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -92,9 +92,8 @@ impl Ours {
 
     /// Bytes in use more than before there were rules, once the input has been seen: with every plan that it needs.
     pub(crate) fn memory_after(&self, input: &Input) -> isize {
-        let files = self.files.clone();
-        let (kept, bytes) = memory::of(move || {
-            let fresh = Self::new(&files);
+        let (kept, bytes) = memory::of(|| {
+            let fresh = Self::new(self.files);
             black_box(fresh.pairs(input));
             fresh
         });
@@ -143,7 +142,7 @@ fn frames(input: &Input) -> Vec<LogFrame> {
     frames
 }
 
-impl Engine for Ours {
+impl Engine for Ours<'_> {
     fn pairs(&self, input: &Input) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut before = 0;

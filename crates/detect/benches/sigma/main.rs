@@ -195,7 +195,7 @@ fn agreement(input: &Input, routed: &Routed, pairs: &[Vec<Pair>]) -> String {
 }
 
 /// Where our time goes.
-fn costs(input: &Input, ours: &Ours, rounds: usize) -> String {
+fn costs(input: &Input, ours: &Ours<'_>, rounds: usize) -> String {
     let mut parts = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (seconds, part) in parts.iter_mut().zip(ours.parts(input)) {

@@ -21,7 +21,7 @@ use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
 use super::plan::{Asked, Keywords, Plan, PlannedField, SharedFields};
-use super::router::{Router, Routes};
+use super::router::{EVERYTHING, Router, Routes};
 use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
 
@@ -319,6 +319,11 @@ impl Engine {
         local: &HashMap<u32, u32>,
     ) {
         scratch.seen.clear();
+        let mask = match event.get(field::EVENT_DATASET) {
+            Some(Value::Text(dataset)) => self.router.mask(dataset),
+            Some(_) => EVERYTHING,
+            None => self.router.general_mask(),
+        };
         for (position, id) in (0..).zip(event.field_ids()) {
             let slot = match id.fixed_index() {
                 Some(index) => match binding.slot_of_fixed.get(index).and_then(|it| it.checked_sub(1)) {
@@ -331,7 +336,7 @@ impl Engine {
                     None => continue,
                 },
             };
-            if self.router.is_tested(slot)
+            if self.router.is_tested(slot, mask)
                 && let Some(value) = event.value_at(position)
             {
                 self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
@@ -546,15 +551,15 @@ fn is_json(original: &str) -> bool {
     original.trim_ascii_start().starts_with('{')
 }
 
-/// Finds the escapes of JSON that may stand for a character that others write as it is: `\u0041`, `\/`.
+/// Finds the escapes of JSON that may stand for a character that others write as it is: `\u0041`. (Of `\/` the prefilter
+/// of keywords knows.)
 struct Spelling {
     unicode: Finder<'static>,
-    slash: Finder<'static>,
 }
 
 impl Default for Spelling {
     fn default() -> Self {
-        Self { unicode: Finder::new("\\u"), slash: Finder::new("\\/") }
+        Self { unicode: Finder::new("\\u") }
     }
 }
 
@@ -564,7 +569,7 @@ impl Spelling {
         let bytes = json.as_bytes();
         let is_number =
             |at: usize| bytes.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        self.unicode.find_iter(bytes).any(is_number) || self.slash.find(bytes).is_some()
+        self.unicode.find_iter(bytes).any(is_number)
     }
 }
 

@@ -10,7 +10,7 @@ use rsigma_parser::{ConditionExpr, Detection, DetectionItem, Quantifier, SigmaRu
 
 use super::engine::{self, Engine};
 use super::ir::{KEYWORD, Node, Program, Symbol, TextOp};
-use super::lower::{LowerError, Placeholders, lower_item, lower_keywords};
+use super::lower::{LowerError, Placeholders, lower_item, lower_keywords, selects};
 use super::mapping::{Source, is_everything};
 use super::text::folded;
 use super::{Matcher, decode};
@@ -119,11 +119,8 @@ fn condition(expression: &ConditionExpr, named: &BTreeMap<&str, Reason>) -> Reas
             None => Reason::joint(name.clone(), false, Vec::new()),
         },
         ConditionExpr::Selector { quantifier, pattern } => {
-            let chosen: Vec<Reason> = named
-                .iter()
-                .filter(|(name, _)| pattern.matches_detection_name(name))
-                .map(|(_, it)| it.clone())
-                .collect();
+            let chosen: Vec<Reason> =
+                named.iter().filter(|(name, _)| selects(pattern, name)).map(|(_, it)| it.clone()).collect();
             let holding = chosen.iter().filter(|it| it.holds).count();
             let holds = match quantifier {
                 Quantifier::Any => holding > 0,

@@ -8,12 +8,12 @@ use base64::Engine as _;
 use regex::RegexBuilder;
 use rsigma_parser::value::{SpecialChar, StringPart};
 use rsigma_parser::{
-    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SigmaString, SigmaValue,
+    ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier, SelectorPattern, SigmaString, SigmaValue,
 };
 
 use super::ir::{Atom, Expression, KEYWORD, Node, NumberOp, Program, Reference, Symbol, TextOp, simplified};
 use super::literal;
-use super::text::{Part, folded};
+use super::text::{self, Part, folded};
 use super::time_part::TimePart;
 
 /// How many texts one value may stand for (dashes, placeholders). A rule that needs more is refused.
@@ -106,11 +106,8 @@ fn condition(expression: &ConditionExpr, named: &BTreeMap<&str, Node>, depth: us
             error(format!("the condition names `{name}`, which is no selection of the rule"), cure, "condition:")
         })?,
         ConditionExpr::Selector { quantifier, pattern } => {
-            let chosen: Box<[Node]> = named
-                .iter()
-                .filter(|(name, _)| pattern.matches_detection_name(name))
-                .map(|(_, node)| node.clone())
-                .collect();
+            let chosen: Box<[Node]> =
+                named.iter().filter(|(name, _)| selects(pattern, name)).map(|(_, node)| node.clone()).collect();
             if chosen.is_empty() {
                 let cure = "define selections with such names or correct the condition";
                 return Err(error(format!("`{quantifier} of {pattern}` means no selection"), cure, "condition:"));
@@ -122,6 +119,25 @@ fn condition(expression: &ConditionExpr, named: &BTreeMap<&str, Node>, depth: us
             }
         }
     })
+}
+
+/// Whether `them` or a name with wildcards means the selection `name`.
+pub(crate) fn selects(pattern: &SelectorPattern, name: &str) -> bool {
+    match pattern {
+        SelectorPattern::Them => !name.starts_with('_'),
+        SelectorPattern::Pattern(pattern) => {
+            let mut parts: Vec<Part> = Vec::new();
+            for piece in pattern.split('*') {
+                if !piece.is_empty() {
+                    parts.push(Part::Text(piece.into()));
+                }
+                parts.push(Part::Many);
+            }
+            // One star too many: there is one less than pieces.
+            parts.pop();
+            text::glob(&parts, name)
+        }
+    }
 }
 
 struct Lowering<'a> {

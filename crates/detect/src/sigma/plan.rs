@@ -205,6 +205,9 @@ fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
     for literal in literals {
         let once = json_escaped(literal);
         let twice = json_escaped(&once);
+        if literal.contains('/') {
+            all.push(once.replace('/', "\\/"));
+        }
         all.extend([literal.to_string(), once, twice]);
     }
     all.sort_unstable();

@@ -22,7 +22,14 @@ pub(crate) struct Router {
     tested: Vec<u16>,
     /// By number of the tested field.
     values: Vec<Values>,
+    /// What has to be looked at of events of a dataset: a bit for each of the first 64 tested fields.
+    masks: HashMap<Box<str>, u64, FixedState>,
+    /// The same for events of datasets that no mapping names.
+    general: u64,
 }
+
+/// All tested fields.
+pub(crate) const EVERYTHING: u64 = u64::MAX;
 
 /// The values that mappings name, in lower case, numbered.
 #[derive(Default)]
@@ -54,6 +61,23 @@ impl Values {
     }
 }
 
+/// The bit of a tested field; fields beyond the 64th are always looked at.
+#[inline]
+fn bit_of(number: u16) -> u64 {
+    1_u64.checked_shl(number.into()).unwrap_or(EVERYTHING)
+}
+
+impl Tested {
+    fn bit(&self) -> u64 {
+        match self {
+            Self::Present(number) | Self::OneOf(number, _) => match number {
+                0..64 => bit_of(*number),
+                _ => 0,
+            },
+        }
+    }
+}
+
 /// A [`Test`] in numbers.
 enum Tested {
     Present(u16),
@@ -63,12 +87,53 @@ enum Tested {
 impl Router {
     /// `slot_of` gives each field a number.
     pub(crate) fn new(mapping: &Mapping, mut slot_of: impl FnMut(&str) -> u32) -> Self {
-        let mut router = Self { tests: Vec::new(), tested: Vec::new(), values: Vec::new() };
+        let mut router =
+            Self { tests: Vec::new(), tested: Vec::new(), values: Vec::new(), masks: HashMap::default(), general: 0 };
+        // (datasets, fields) of each source.
+        let mut asked: Vec<(Vec<&str>, u64)> = Vec::new();
         for source in &mapping.sources {
-            let tests = source.when.iter().map(|it| router.test(it, slot_of(&it.field))).collect();
+            let tests: Vec<Tested> = source.when.iter().map(|it| router.test(it, slot_of(&it.field))).collect();
+            let bits = tests.iter().fold(0, |bits, it| bits | it.bit());
+            asked.push((source.datasets().collect(), bits));
             router.tests.push(tests);
         }
+        let of_no_dataset = asked.iter().filter(|(datasets, _)| datasets.is_empty());
+        router.general = of_no_dataset.fold(0, |bits, (_, it)| bits | it);
+        for (datasets, bits) in &asked {
+            for dataset in datasets {
+                *router.masks.entry((*dataset).into()).or_insert(router.general) |= bits;
+            }
+        }
+        // What a family asks for, its members have to be asked as well.
+        let families: Vec<(String, u64)> =
+            router.masks.iter().filter_map(|(name, bits)| Some((name.strip_suffix('*')?.to_owned(), *bits))).collect();
+        for (family, bits) in families {
+            for (_, mask) in router.masks.iter_mut().filter(|(name, _)| name.starts_with(&family)) {
+                *mask |= bits;
+            }
+        }
+        // The dataset itself is looked at even if it leads nowhere.
+        let dataset = router.tested.get(slot_of("event.dataset") as usize).and_then(|it| it.checked_sub(1));
+        let own = dataset.map_or(0, bit_of);
+        router.general |= own;
+        router.masks.values_mut().for_each(|it| *it |= own);
         router
+    }
+
+    /// Which tested fields have to be looked at in an event of `dataset`.
+    #[inline]
+    pub(crate) fn mask(&self, dataset: &str) -> u64 {
+        match self.masks.get(dataset) {
+            Some(mask) => *mask,
+            // A family, or a name in capitals: rare enough to look at everything.
+            None if dataset.contains('.') || dataset.bytes().any(|it| it.is_ascii_uppercase()) => EVERYTHING,
+            None => self.general,
+        }
+    }
+
+    /// [`mask`](Self::mask) of an event without a dataset.
+    pub(crate) fn general_mask(&self) -> u64 {
+        self.general
     }
 
     fn test(&mut self, test: &Test, slot: u32) -> Tested {
@@ -92,10 +157,13 @@ impl Router {
         Tested::OneOf(number, numbers.collect())
     }
 
-    /// Whether some mapping asks for the field in `slot`.
+    /// Whether `mask` asks for the field in `slot`.
     #[inline]
-    pub(crate) fn is_tested(&self, slot: u32) -> bool {
-        self.tested.get(slot as usize).is_some_and(|it| *it != 0)
+    pub(crate) fn is_tested(&self, slot: u32, mask: u64) -> bool {
+        match self.tested.get(slot as usize) {
+            None | Some(0) => false,
+            Some(number) => mask & bit_of(number - 1) != 0,
+        }
     }
 
     /// Appends what `value` of the field in `slot` says, if any mapping asks for that field.
@@ -153,5 +221,63 @@ impl<T: Clone> Routes<T> {
             self.by_seen.clear();
         }
         self.by_seen.insert(seen.into(), leads_to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleFile;
+
+    /// Names of the sources of an event with these fields, looked at through the mask of its dataset.
+    fn sources_of(text: &str, fields: &[(&str, &str)]) -> Vec<String> {
+        let file = RuleFile { path: "own.toml".to_owned(), text: text.to_owned() };
+        let mapping = Mapping::load([&file].into_iter(), false, &mut Vec::new());
+        let mut names: Vec<String> = Vec::new();
+        let router = Router::new(&mapping, |name| {
+            let known = names.iter().position(|it| it == name);
+            known.unwrap_or_else(|| {
+                names.push(name.to_owned());
+                names.len() - 1
+            }) as u32
+        });
+        let dataset = fields.iter().find(|(name, _)| *name == "event.dataset");
+        let mask = dataset.map_or(router.general_mask(), |(_, value)| router.mask(value));
+        let (mut seen, mut folded) = (Vec::new(), String::new());
+        for (name, value) in fields {
+            let slot = names.iter().position(|it| it == name).unwrap_or(usize::MAX) as u32;
+            if router.is_tested(slot, mask) {
+                router.look(&mut seen, &mut folded, slot, Value::Text(value));
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        let own = |name: &String| name.starts_with("own");
+        router.sources(&seen).iter().map(|it| mapping.source(*it).unwrap().name.clone()).filter(own).collect()
+    }
+
+    #[test]
+    fn what_a_source_tests_is_looked_at_whatever_the_dataset() {
+        let text = r#"
+            [[source]]
+            name = "own: of a family"
+            product = "shop"
+            when = { "event.dataset" = "shop.*", "shop.kind" = ["Sale", "return"] }
+            [[source]]
+            name = "own: one dataset"
+            product = "shop"
+            when = { "event.dataset" = "shop.till" }
+            [[source]]
+            name = "own: of no dataset"
+            product = "shop"
+            when = { "shop.id" = true }
+        "#;
+        let till = [("event.dataset", "shop.till"), ("shop.kind", "SALE"), ("shop.id", "7")];
+        assert_eq!(sources_of(text, &till), ["own: of a family", "own: one dataset", "own: of no dataset"]);
+        let door = [("event.dataset", "Shop.Door"), ("shop.kind", "return")];
+        assert_eq!(sources_of(text, &door), ["own: of a family"]);
+        assert_eq!(sources_of(text, &[("event.dataset", "shop.door"), ("shop.kind", "other")]), [""; 0]);
+        assert_eq!(sources_of(text, &[("event.dataset", "nothing"), ("shop.id", "7")]), ["own: of no dataset"]);
+        assert_eq!(sources_of(text, &[("shop.kind", "sale"), ("shop.id", "7")]), ["own: of no dataset"]);
     }
 }

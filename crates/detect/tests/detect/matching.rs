@@ -180,3 +180,20 @@ fn keywords_are_found_however_json_spells_them() {
     let batch = crate::lines::normalized(&schema, &panoptes_model::Origin::default(), 1, [r#"{"a":1}"#, "text"], NOW);
     assert!(own.prepare(&batch).is_empty(), "what Panoptes says itself is no text of the record");
 }
+
+#[test]
+fn selections_are_chosen_by_names_with_stars_anywhere() {
+    let rule = |of: &str| {
+        rules_of(&format!(
+            "title: t\nlogsource: {{definition: any}}\ndetection:\n  a_in_x: {{user.name: a}}\n  b_in_y: {{user.name: b}}\n  _c_in_z: {{user.name: c}}\n  condition: 1 of {of}\n"
+        ))
+    };
+    for (of, expected) in
+        [("*_in_*", "abc"), ("*_in_y", "b"), ("a*", "a"), ("them", "ab"), ("*", "abc"), ("a_in_x", "a")]
+    {
+        let rules = rule(of);
+        let fires =
+            |name: &&str| !rules.prepare(&batch_of(&rules, 1, "test", &[(0, &format!("user.name={name}"))])).is_empty();
+        assert_eq!(["a", "b", "c"].iter().copied().filter(fires).collect::<String>(), expected, "{of}");
+    }
+}

@@ -82,14 +82,20 @@ fn explanations_say_what_the_engine_found() {
     for file in files(&shipped_rules(), ".test.toml") {
         let test = RuleTest::parse(&file.path, &file.text).unwrap();
         let origin = Origin { source: "test".to_owned(), ..Origin::default() };
-        test.run(&rules, &file.path.replace(".test.toml", ".yml"), |lines, now| {
+        let rule_path = file.path.replace(".test.toml", ".yml");
+        test.run(&rules, &rule_path, |lines, now| {
             let batch = normalized(&schema, &origin, 1, lines.iter().take(6).map(String::as_str), now);
             let hits: BTreeSet<(u32, u32)> = rules.prepare(&batch).pairs().collect();
             for (event, at) in batch.events().zip(0..) {
                 for (meta, rule) in rules.rules().zip(0..) {
+                    // Rules that have nothing to do with the event take turns: all of them on all events takes minutes.
+                    let concerns = meta.path == rule_path || hits.contains(&(at, rule));
+                    if !concerns && !(at + rule).is_multiple_of(8) {
+                        continue;
+                    }
                     let Some(explanation) = rules.explain(rule as usize, event) else { continue };
-                    let says = format!("{} on {}: {explanation:#?}", meta.summary.title, event.original());
-                    assert_eq!(explanation.fires(), hits.contains(&(at, rule)), "{says}");
+                    let (title, text) = (&meta.summary.title, event.original());
+                    assert_eq!(explanation.fires(), hits.contains(&(at, rule)), "{title} on {text}: {explanation:#?}");
                     asked += 1;
                     fired += u32::from(explanation.fires());
                 }

@@ -53,7 +53,9 @@ mod tests {
 
     #[test]
     fn queries_and_refusals_are_read() {
-        check(super::KIND.example, expect![[r#"
+        check(
+            super::KIND.example,
+            expect![[r#"
             2024-01-15T10:30:00.123Z
             log.level: info
             process.name: named
@@ -70,7 +72,8 @@ mod tests {
             source.port: 53211
             message: queries: info: client @0x7f5b 192.0.2.7#53211 (www.example.com): query: www.example.com IN A +E(0)K (192.0.2.53)
             panoptes.format: bind
-        "#]]);
+        "#]],
+        );
         let line = "15-Jan-2024 10:30:00.123 client @0x7f 192.0.2.7#3076 (example.com): zone transfer 'example.com/AXFR/IN' denied";
         assert_eq!(value(line, "dns.question.type"), "AXFR");
         assert_eq!((value(line, "event.outcome"), value(line, "source.ip")), ("failure".into(), "192.0.2.7".into()));

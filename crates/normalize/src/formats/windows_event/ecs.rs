@@ -101,7 +101,7 @@ fn act(step: &Step, text: &str) -> Act {
 
 #[inline]
 fn last_separator(text: &str) -> Option<usize> {
-    text.bytes().rposition(|byte| matches!(byte, b'\\' | b'/'))
+    memchr::memrchr2(b'\\', b'/', text.as_bytes())
 }
 
 fn number(text: &str) -> Option<i64> {

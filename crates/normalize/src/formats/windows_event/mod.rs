@@ -66,6 +66,7 @@ fn read_json<'t>(writer: &mut BatchWriter<'_>, text: &'t str) -> Result<EventNam
         Reason::Truncated => Declined::damaged("the JSON ends inside a value", Anomaly::Truncated, offset),
         _ => Declined::damaged("the JSON is malformed", Anomaly::SyntaxInvalid, offset),
     })?;
+    names.settle(writer);
     let has_source = names.has(tag::CHANNEL) || names.has(tag::PROVIDER);
     if !has_source || !names.has(tag::EVENT_ID) && !names.has(tag::EVENT_CODE) {
         return Err(Declined::because("names no channel or provider, or no event id"));

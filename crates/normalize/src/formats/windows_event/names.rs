@@ -40,7 +40,7 @@ tags! {
     // Captured: the times, and a word for the level.
     TIME_SYSTEM TIME_SENT TIME_LOCAL LEVEL_WORD
     // Written under a name of its own, and looked at afterwards.
-    CHANNEL EVENT_ID EVENT_CODE PROVIDER COMPUTER RECORD_ID LEVEL KEYWORDS KEYWORDS_NUMBER SEVERITY
+    CHANNEL PERHAPS_CHANNEL EVENT_ID EVENT_CODE PROVIDER PERHAPS_PROVIDER COMPUTER PERHAPS_COMPUTER RECORD_ID LEVEL KEYWORDS KEYWORDS_NUMBER SEVERITY
     MESSAGE KIND CATEGORY TYPE ACTION OUTCOME EVENT_PROVIDER HOST_NAME
     USER_SID ACCOUNT_TYPE EVENT_DATA_TEXT
     ;
@@ -198,7 +198,21 @@ impl<'t> EventNames<'t> {
         Self { shape, space, places: [0; tag::COUNT], captured: [""; CAPTURED] }
     }
 
-    /// The same for an object that holds data alone.
+    /// Takes what may be a part of the system for one where that part was not told otherwise.
+    pub(super) fn settle(&mut self, writer: &mut BatchWriter<'_>) {
+        for (perhaps, part, id) in [
+            (tag::PERHAPS_CHANNEL, tag::CHANNEL, field::WINLOG_CHANNEL),
+            (tag::PERHAPS_PROVIDER, tag::PROVIDER, field::WINLOG_PROVIDER_NAME),
+            (tag::PERHAPS_COMPUTER, tag::COMPUTER, field::WINLOG_COMPUTER_NAME),
+        ] {
+            if let (None, Some(index)) = (self.index(part), self.index(perhaps)) {
+                writer.alias(id, index);
+                self.note(writer, part);
+            }
+        }
+    }
+
+    /// Names of an object that holds data alone.
     pub(super) fn within_data(self) -> Self {
         Self { space: Space::Data, ..self }
     }
@@ -542,13 +556,19 @@ fn flat_number(key: &str, name: &mut String) -> Tag {
 
 /// The name and the tag of a member of a flat event.
 fn flat(key: &str, name: &mut String) -> Tag {
+    let mut perhaps = |tag| {
+        data(key, name);
+        tag
+    };
     let (own, tag) = match key {
         "EventID" | "event_id" => ("event.code", tag::EVENT_ID),
-        "Channel" | "LogName" | "log_name" => ("winlog.channel", tag::CHANNEL),
-        "SourceName" | "ProviderName" | "Provider" | "source_name" => ("winlog.provider_name", tag::PROVIDER),
-        "Hostname" | "HostName" | "Computer" | "MachineName" | "computer_name" => {
-            ("winlog.computer_name", tag::COMPUTER)
-        }
+        "Channel" => ("winlog.channel", tag::CHANNEL),
+        "SourceName" | "source_name" => ("winlog.provider_name", tag::PROVIDER),
+        "Hostname" => ("winlog.computer_name", tag::COMPUTER),
+        // Parts of the system for some shippers, and data of some events.
+        "LogName" | "log_name" => return perhaps(tag::PERHAPS_CHANNEL),
+        "ProviderName" | "Provider" => return perhaps(tag::PERHAPS_PROVIDER),
+        "HostName" | "Computer" | "MachineName" | "computer_name" => return perhaps(tag::PERHAPS_COMPUTER),
         "RecordNumber" | "EventRecordID" | "RecordId" | "record_number" => ("winlog.record_id", tag::RECORD_ID),
         "ProviderGuid" | "ProviderID" | "provider_guid" => ("winlog.provider_guid", tag::NONE),
         "Level" | "EventLevel" => ("winlog.level", tag::LEVEL),

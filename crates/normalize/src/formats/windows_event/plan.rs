@@ -332,7 +332,7 @@ fn security(id: u32) -> Option<&'static Plan> {
         4625 => ["authentication"], ["start"], "logon_failed", FAILED, [LOGON_USER, CLIENT, CALLER];
         4634 | 4647 => ["authentication"], ["end"], "logged_out", DONE, [LOGON_USER];
         4648 => ["authentication"], ["start"], "logged_in_explicit", DONE, [SUBJECT, TARGET_USER, CLIENT, CALLER];
-        4656 | 4658 | 4661 | 4663 => ["file"], ["access"], "object_accessed", Outcome::OfKeywords, [SUBJECT, CALLER, OBJECT];
+        4656 | 4658 | 4661 | 4663 | 4690 => ["file"], ["access"], "object_accessed", Outcome::OfKeywords, [SUBJECT, CALLER, OBJECT];
         4657 => ["configuration", "registry"], ["change"], "registry_value_set", DONE, [SUBJECT, CALLER, REGISTRY_4657];
         4660 => ["file"], ["deletion"], "object_deleted", Outcome::OfKeywords, [SUBJECT, CALLER];
         4662 => ["iam"], ["access"], "directory_object_accessed", Outcome::OfKeywords, [SUBJECT];
@@ -344,7 +344,7 @@ fn security(id: u32) -> Option<&'static Plan> {
         4698 => ["iam", "configuration"], ["creation"], "scheduled_task_created", DONE, [SUBJECT];
         4699 => ["iam", "configuration"], ["deletion"], "scheduled_task_deleted", DONE, [SUBJECT];
         4700..=4702 => ["iam", "configuration"], ["change"], "scheduled_task_changed", DONE, [SUBJECT];
-        4704 | 4705 | 4717 | 4718 => ["iam"], ["admin", "change"], "user_right_changed", DONE, [SUBJECT];
+        4703..=4705 | 4717 | 4718 => ["iam"], ["admin", "change"], "user_right_changed", DONE, [SUBJECT];
         4719 => ["iam", "configuration"], ["admin", "change"], "audit_policy_changed", DONE, [SUBJECT];
         4720 | 4741 => ["iam"], ["user", "creation"], "user_added", DONE, [SUBJECT, TARGET_USER];
         4722 => ["iam"], ["user", "change"], "user_enabled", DONE, [SUBJECT, TARGET_USER];
@@ -374,6 +374,8 @@ fn security(id: u32) -> Option<&'static Plan> {
         4798 | 4799 => ["iam"], ["user", "info"], "group_membership_enumerated", DONE, [SUBJECT, TARGET_USER];
         4800 => ["authentication", "session"], ["info"], "workstation_locked", DONE, [LOGON_USER];
         4801 => ["authentication", "session"], ["info"], "workstation_unlocked", DONE, [LOGON_USER];
+        5058 | 5059 | 5061 => ["iam"], ["access"], "cryptographic_key_used", Outcome::OfKeywords, [SUBJECT];
+        5379 => ["iam"], ["access"], "credentials_read", DONE, [SUBJECT];
         4964 => ["iam"], ["admin", "group"], "logged_in_special_group", DONE, [LOGON_USER];
         5136..=5139 | 5141 => ["iam"], ["change"], "directory_object_changed", DONE, [SUBJECT];
         5140 | 5145 => ["network", "file"], ["access"], "network_share_accessed", Outcome::OfKeywords,

@@ -277,6 +277,20 @@ fn sentinel_puts_the_data_into_a_text() {
     assert_eq!(value(text, "network.direction"), "egress");
 }
 
+#[test]
+fn a_name_of_the_system_may_be_one_of_the_data() {
+    let text = r#"{"EventID":5058,"Channel":"Security","SourceName":"Microsoft-Windows-Security-Auditing","Hostname":"pc1","ProviderName":"Software Key Storage","Computer":"pc2"}"#;
+    assert_eq!(value(text, "winlog.provider_name"), "Microsoft-Windows-Security-Auditing");
+    assert_eq!(value(text, "winlog.event_data.ProviderName"), "Software Key Storage");
+    assert_eq!((value(text, "host.name"), value(text, "winlog.event_data.Computer")), ("pc1".into(), "pc2".into()));
+    assert_eq!(value(text, "panoptes.anomaly"), "time_missing");
+    let text = r#"{"ProviderName":"x","LogName":"y","MachineName":"pc","EventID":1}"#;
+    assert_eq!(
+        value(text, "winlog.channel") + &value(text, "winlog.provider_name") + &value(text, "host.name"),
+        "yxpc"
+    );
+}
+
 /// The same event in all shapes is the same event.
 #[test]
 fn the_shape_of_an_event_does_not_matter() {
