@@ -31,5 +31,5 @@ pub use crate::prepare::Hits;
 pub use crate::rules::{
     CompileOptions, CorrelationMeta, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, RuleFile, RuleMeta, RuleSet,
 };
-pub use crate::sigma::{Explanation, Reason};
+pub use crate::sigma::{Explanation, Reach, Reason};
 pub use crate::window::{TRACKS_MAX, WindowCounters, WindowOptions};

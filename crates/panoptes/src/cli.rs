@@ -8,7 +8,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use panoptes_model::{AlertState, Resolution, Severity};
 
-pub(crate) use self::rules::{BacktestArgs, CheckArgs, ExplainArgs, ListArgs, RulesCommand, TestArgs};
+pub(crate) use self::rules::{
+    BacktestArgs, CheckArgs, CoverageArgs, CoverageShow, ExplainArgs, ListArgs, RulesCommand, TestArgs,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -81,7 +83,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes normalize /var/log/auth.log | head\n  panoptes normalize access.log --explain --limit 3"
     )]
     Normalize(NormalizeArgs),
-    /// Work on detection rules: list, check, test, explain, backtest
+    /// Work on detection rules: list, check, test, explain, backtest, coverage
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check, show or describe the configuration

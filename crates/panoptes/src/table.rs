@@ -29,6 +29,11 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// The rows as objects, for a listing that is a part of something larger.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.rows.iter().map(|row| self.object(row)).collect()
+    }
+
     /// Writes the listing; a table without rows writes nothing.
     pub(crate) fn write(&self, out: &mut impl Write, format: Format) -> anyhow::Result<()> {
         match format {
@@ -45,8 +50,7 @@ impl Table {
                 }
             }
             Format::Json => {
-                let rows: Vec<Value> = self.rows.iter().map(|row| self.object(row)).collect();
-                writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
+                writeln!(out, "{}", serde_json::to_string_pretty(&self.objects())?)?;
             }
         }
         out.flush()?;

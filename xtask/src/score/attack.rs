@@ -10,11 +10,11 @@ use super::evtx;
 use super::rules::{Pack, Rules, files_below};
 use super::scan::{Finding, Findings};
 
-/// Shares of files in percent that were reached with all rules: any rule fires, the same parent technique is named,
+/// Shares of files in percent that all rules must reach: any rule fires, the same parent technique is named,
 /// exactly that technique is named.
-const TECHNIQUE_FLOORS: [f64; 3] = [0.0, 0.0, 0.0];
+const TECHNIQUE_FLOORS: [f64; 3] = [75.0, 50.0, 35.0];
 /// The same for tactics: any rule fires, the tactic is named.
-const TACTIC_FLOORS: [f64; 2] = [0.0, 0.0];
+const TACTIC_FLOORS: [f64; 2] = [75.0, 45.0];
 
 /// One recording and what its folder says of it.
 pub(super) struct Recording {

@@ -72,7 +72,10 @@ fn windows(panoptes: &Path, corpora: &Path) -> anyhow::Result<Vec<String>> {
     let findings = scan::run(panoptes, &rules.folders, files)?;
     let mut lines = sigma::judge(&rules, &regression, &findings, sigma::FIRED_FLOOR)?;
     lines.extend(attack::judge(corpora, &rules, &techniques, &tactics, &findings)?);
-    lines.push(sigma::judge_log_sources(&rules, &findings)?);
+    match sigma::judge_log_sources(&rules, &findings) {
+        Ok(line) => lines.push(line),
+        Err(error) => bail!("{}\n{error}", lines.join("\n")),
+    }
     Ok(lines)
 }
 

@@ -160,6 +160,10 @@ impl Engine {
         self.slots.iter().map(|it| &**it)
     }
 
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     pub(crate) fn mapping(&self) -> &Mapping {
         &self.mapping
     }

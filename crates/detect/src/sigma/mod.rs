@@ -4,7 +4,7 @@
 //! * `mapping/`, `router.rs`: which log sources an event is, and what rules call its fields.
 //! * `engine.rs`, `plan.rs`, `field_plan.rs`, `memo.rs`: all rules as one matcher.
 //! * `literal.rs`, `text.rs`, `networks.rs`, `time_part.rs`: the comparisons.
-//! * `explain.rs`: the same answer the slow way, with reasons.
+//! * `explain.rs`: the same answer the slow way, with reasons. `reach.rs`: whether there can be an answer at all.
 
 mod decode;
 mod engine;
@@ -17,6 +17,7 @@ mod mapping;
 mod memo;
 mod networks;
 mod plan;
+mod reach;
 mod router;
 mod text;
 mod time_part;
@@ -34,6 +35,7 @@ pub(crate) use self::ir::Program;
 use self::ir::{KEYWORD, Node, Symbol, visit};
 pub(crate) use self::lower::LowerError;
 pub(crate) use self::mapping::{Mapping, is_everything};
+pub use self::reach::Reach;
 
 /// A compiled rule, and whom it may be asked about.
 pub(crate) struct Matcher {

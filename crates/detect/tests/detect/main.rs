@@ -13,5 +13,6 @@ mod matching;
 mod never_seen;
 mod pack;
 mod products;
+mod reach;
 mod support;
 mod testing;

@@ -3,11 +3,12 @@
 //! Some thousand events, spread evenly over all captures; all of them if `PANOPTES_ORACLE_FULL` is set.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::corpora::corpora;
-use crate::data::{sigma_rules, windows_captures};
+use crate::data::{files_below, sigma_rules, windows_captures};
 use crate::engines::{Matched, Ours, Theirs, parsed, without_log_sources};
 use crate::log_sources::LogSource;
 use crate::specified::has_placeholders;
@@ -153,28 +154,36 @@ fn by_log_source_sigmahq_matches_what_rsigma_matches_within_the_rules_log_source
         .collect();
     let (mut events, mut all, mut foreign, mut renamed, mut common) = (0, 0, 0, 0, 0);
     let mut wrong: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
-    windows_captures(&corpora, |capture, lines| {
-        let lines: Vec<&String> = lines.iter().step_by(stride()).collect();
-        for lines in lines.chunks(EVENTS_AT_ONCE) {
-            let said = ours.ask_records(lines.iter().map(|it| it.as_str()));
-            for (line, ours) in lines.iter().zip(said) {
-                let event: Value = serde_json::from_str(line).unwrap();
-                let (channel, id) = (event["Channel"].as_str().unwrap_or_default(), event["EventID"].as_u64());
-                let can_be = |rule: &String| sources[rule.as_str()].can_be(channel, id.unwrap_or_default());
-                let as_written = theirs.ask(line);
-                let named = theirs.ask(&in_sigma_names(&event).to_string());
-                events += 1;
-                all += as_written.len();
-                foreign += as_written.iter().filter(|it| !can_be(it)).count();
-                let ours: Matched = ours.difference(&with_lists).cloned().collect();
-                let expected: Matched = named.into_iter().filter(can_be).collect();
-                renamed += expected.iter().filter(|it| !as_written.contains(*it)).count();
-                common += expected.intersection(&ours).count();
-                for id in ours.symmetric_difference(&expected) {
-                    let place = (ours.contains(id), id.clone());
-                    wrong.entry(place).or_default().push(format!("{capture}: {line}"));
-                }
+    let mut compare = |name: &str, recorded: &[Recorded]| {
+        let said = ours.ask_records(recorded.iter().map(|it| it.line.as_str()));
+        for (Recorded { line, event }, ours) in recorded.iter().zip(said) {
+            let (channel, id) = (event["Channel"].as_str().unwrap_or_default(), event["EventID"].as_u64());
+            let can_be = |rule: &String| sources[rule.as_str()].can_be(channel, id.unwrap_or_default());
+            let as_written = theirs.ask(&event.to_string());
+            let named = theirs.ask(&in_sigma_names(event).to_string());
+            events += 1;
+            all += as_written.len();
+            foreign += as_written.iter().filter(|it| !can_be(it)).count();
+            let ours: Matched = ours.difference(&with_lists).cloned().collect();
+            let expected: Matched = named.into_iter().filter(can_be).collect();
+            renamed += expected.iter().filter(|it| !as_written.contains(*it)).count();
+            common += expected.intersection(&ours).count();
+            for id in ours.symmetric_difference(&expected) {
+                let place = (ours.contains(id), id.clone());
+                wrong.entry(place).or_default().push(format!("{name}: {line}"));
             }
+        }
+    };
+    for recorded in recordings(&corpora).chunks(EVENTS_AT_ONCE) {
+        compare("regression_data", recorded);
+    }
+    windows_captures(&corpora, |capture, lines| {
+        let recorded = lines.into_iter().step_by(stride()).map(|line| {
+            let event = serde_json::from_str(&line).unwrap();
+            Recorded { line, event }
+        });
+        for recorded in recorded.collect::<Vec<_>>().chunks(EVENTS_AT_ONCE) {
+            compare(capture, recorded);
         }
     });
     println!(
@@ -182,8 +191,62 @@ fn by_log_source_sigmahq_matches_what_rsigma_matches_within_the_rules_log_source
          source; under Sigma's names of what audit events tell {renamed} more; {common} common, {} rules disagree",
         wrong.len()
     );
-    assert!(common > 0, "the corpus has events that match");
+    assert!(common > 96, "the corpus has events that match, and each of the recordings has");
     assert!(wrong.is_empty(), "{}", told(&wrong));
+}
+
+/// One event: the record for us, and its data by name for them.
+struct Recorded {
+    line: String,
+    event: Value,
+}
+
+/// SigmaHQ's recordings as JSON in the shape of the XML: each event has a system part and data.
+fn recordings(corpora: &Path) -> Vec<Recorded> {
+    let mut paths = Vec::new();
+    files_below(&corpora.join("sigma/regression_data"), &mut paths);
+    paths.retain(|it| it.extension().is_some_and(|it| it == "json"));
+    let mut found = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for record in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
+            let record = record.unwrap_or_else(|it| panic!("{}: {it}", path.display()));
+            let events = match &record {
+                Value::Array(events) => events.clone(),
+                _ => vec![record],
+            };
+            found.extend(events.into_iter().map(|it| Recorded { line: it.to_string(), event: flat(&it["Event"]) }));
+        }
+    }
+    found
+}
+
+/// The data of an event by name, and what Sigma calls the parts of its system part.
+fn flat(event: &Value) -> Value {
+    let mut fields = Map::new();
+    let system = &event["System"];
+    for (name, value) in [
+        ("Channel", &system["Channel"]),
+        ("Computer", &system["Computer"]),
+        ("Provider_Name", &system["Provider"]["#attributes"]["Name"]),
+        ("EventID", system["EventID"].get("#text").unwrap_or(&system["EventID"])),
+        ("Level", &system["Level"]),
+        ("Task", &system["Task"]),
+        ("Opcode", &system["Opcode"]),
+        ("Keywords", &system["Keywords"]),
+    ] {
+        fields.insert(name.to_owned(), value.clone());
+    }
+    let parts = [event.get("EventData"), event.get("UserData").and_then(|it| it.as_object()?.values().next())];
+    for (name, value) in parts.into_iter().flatten().filter_map(Value::as_object).flatten() {
+        if name != "#attributes" {
+            fields.insert(name.clone(), value.clone());
+            // Sigma strips blanks from names; some rules write them as underscores.
+            fields.insert(name.replace(' ', ""), value.clone());
+            fields.insert(name.replace(' ', "_"), value.clone());
+        }
+    }
+    Value::Object(fields)
 }
 
 #[test]

@@ -57,7 +57,7 @@ const ELSEWHERE: &[(&str, &str, &[u64])] = &[
     ("driver_load", "microsoft-windows-driverframeworks-usermode/operational", &[]),
 ];
 
-/// Sigma's services and the channels that they mean.
+/// Sigma's services, those of SigmaHQ and our own, and the channels that they mean.
 const SERVICES: &[(&str, &[&str])] = &[
     ("application", &["application"]),
     (
@@ -83,9 +83,11 @@ const SERVICES: &[(&str, &[&str])] = &[
     ),
     ("codeintegrity-operational", &["microsoft-windows-codeintegrity/operational"]),
     ("diagnosis-scripted", &["microsoft-windows-diagnosis-scripted/operational"]),
+    ("directory-service", &["directory service"]),
     ("dns-client", &["microsoft-windows-dns client events/operational"]),
     ("dns-server", &["dns server"]),
     ("dns-server-analytic", &["microsoft-windows-dns-server/analytical", "microsoft-windows-dnsserver/analytical"]),
+    ("dns-server-audit", &["microsoft-windows-dnsserver/audit"]),
     ("driver-framework", &["microsoft-windows-driverframeworks-usermode/operational"]),
     ("firewall-as", &["microsoft-windows-windows firewall with advanced security/firewall"]),
     ("iis-configuration", &["microsoft-iis-configuration/operational"]),
@@ -104,6 +106,7 @@ const SERVICES: &[(&str, &[&str])] = &[
         "security-mitigations",
         &["microsoft-windows-security-mitigations/kernel mode", "microsoft-windows-security-mitigations/user mode"],
     ),
+    ("setup", &["setup"]),
     ("shell-core", &["microsoft-windows-shell-core/operational"]),
     ("smbclient-connectivity", &["microsoft-windows-smbclient/connectivity"]),
     ("smbclient-security", &["microsoft-windows-smbclient/security"]),
@@ -112,7 +115,14 @@ const SERVICES: &[(&str, &[&str])] = &[
     ("system", &["system"]),
     ("taskscheduler", &["microsoft-windows-taskscheduler/operational"]),
     ("terminalservices-localsessionmanager", &["microsoft-windows-terminalservices-localsessionmanager/operational"]),
+    ("terminalservices-rdpclient", &["microsoft-windows-terminalservices-rdpclient/operational"]),
+    (
+        "terminalservices-remoteconnectionmanager",
+        &["microsoft-windows-terminalservices-remoteconnectionmanager/operational"],
+    ),
     ("windefend", &["microsoft-windows-windows defender/operational"]),
+    ("wininet-config", &["microsoft-windows-wininet-config/proxyconfigchanged"]),
+    ("winrm", &["microsoft-windows-winrm/operational"]),
     ("wmi", &["microsoft-windows-wmi-activity/operational"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use panoptes_model::Severity;
 
 use super::Format;
@@ -32,6 +32,11 @@ pub(crate) enum RulesCommand {
         after_help = "Examples:\n  panoptes rules backtest 'SSH password guessing' --since 30d\n  panoptes rules backtest --rules draft.yml --since 7d --examples 10\n  panoptes rules backtest my-rules/a.yml my-rules/b.yml --since 2026-03-01 --until 2026-03-08 --format json\n\nRULE is an id or its beginning, a name, a title or a file; a file need not be installed. The records are normalised\nagain as this version and this configuration read them, and go through rules, windows and cool-down as they would have\ncome in. Windows begin empty at --since.\n\nExit codes:  0 done · 2 no such rule, or no evidence"
     )]
     Backtest(BacktestArgs),
+    /// What the rules in force can find of MITRE ATT&CK, and which of them cannot fire, and why
+    #[command(
+        after_help = "Examples:\n  panoptes rules coverage\n  panoptes rules coverage --show silent                 # rules that cannot fire, with the reason\n  panoptes rules coverage --seen-since 7d               # judged by the events of the last week\n  panoptes rules coverage --navigator layer.json        # for https://mitre-attack.github.io/attack-navigator/\n  panoptes rules coverage --show techniques --format csv > coverage.csv\n\nA rule cannot fire if the configuration turns it off, if no format or mapping makes events of its log source, or if its\nevents never have a field that it needs. With --seen-since the evidence is asked as well: which sources had events, and\nwith which fields."
+    )]
+    Coverage(CoverageArgs),
 }
 
 const TEST_HELP: &str = "Examples:
@@ -149,4 +154,34 @@ pub(crate) struct TestArgs {
     pub(crate) junit: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CoverageArgs {
+    /// More rules: a file or folder of Sigma YAML; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// What to list
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) show: CoverageShow,
+    /// Count only rules whose events the evidence has had since: 24h, 30d, or a time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) seen_since: Option<String>,
+    /// Also write a layer for the ATT&CK Navigator
+    #[arg(long, value_name = "FILE")]
+    pub(crate) navigator: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// What `rules coverage` lists; `--format json` has all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoverageShow {
+    /// Each tactic: how many techniques there are, and how many are covered
+    #[default]
+    Tactics,
+    /// Each technique that a rule names
+    Techniques,
+    /// Each rule that cannot fire, with the reason
+    Silent,
 }

@@ -29,7 +29,7 @@ fn an_import_is_searchable_and_alerts() {
     assert_eq!(json_lines(&found).len(), 10);
     let sql = "select \"user.name\" u, count(*) n from events group by 1";
     let answer = output_of(panoptes(home.path()).args(["search", "--sql", sql, "--format", "jsonl"]));
-    assert_eq!(answer.trim(), r#"{"n":10,"u":"root"}"#);
+    assert_eq!(answer.trim(), r#"{"u":"root","n":10}"#);
     let alerts = output_of(panoptes(home.path()).args(["alerts", "list", "--format", "jsonl"]));
     assert!(said.contains(&format!("{} new alerts", alerts.lines().count())), "{said}");
     let guessing = json_lines(&alerts).into_iter().find(|it| it["rule"]["title"] == "SSH password guessing").unwrap();

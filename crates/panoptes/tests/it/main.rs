@@ -3,6 +3,7 @@
 mod backtest;
 mod cases;
 mod commands;
+mod coverage;
 mod crash;
 mod first_alert;
 mod reload;

@@ -141,7 +141,7 @@ fn check_warns_of_what_was_hardly_meant_and_fails_on_it_only_if_asked() {
             "rules/vague.yml:1: warning: rule \"Vague\": it has no id",
             "has no level and is taken as medium; add `level:`",
             "rules/vague.yml:6:5: warning: rule \"Vague\": its condition does not use `forgotten`",
-            "nothing makes events of its log source (product=vax category=accounting)",
+            "it can never fire: no format or mapping makes events of its log source (product=vax category=accounting)",
             "1 rule loaded, 0 refused, 4 warnings",
         ],
     );

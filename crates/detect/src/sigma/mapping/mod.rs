@@ -44,6 +44,8 @@ use crate::rules::{RuleError, RuleFile};
 const SOURCES_MAX: usize = 4_096;
 /// How many different fields `when` may test in all mappings together: each is looked at for every event.
 const TESTED_FIELDS_MAX: usize = 64;
+/// How the names of sources begin that no mapping has.
+pub(crate) const OWN_DATASET: &str = "events of the dataset ";
 
 /// One kind of event.
 #[derive(Clone, Debug)]
@@ -286,7 +288,7 @@ impl Mapping {
                 None => vec![product.clone(), format!("{product}.*")],
             };
             self.sources.push(Arc::new(Source {
-                name: format!("events of the dataset {}", datasets.join(" or ")),
+                name: format!("{OWN_DATASET}{}", datasets.join(" or ")),
                 product: vec![product],
                 category: Vec::new(),
                 service: service.into_iter().collect(),

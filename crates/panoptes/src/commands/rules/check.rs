@@ -3,10 +3,11 @@
 use std::io::{BufWriter, Write};
 
 use anyhow::bail;
-use panoptes_detect::{CompileOptions, RuleError, RuleSet};
+use panoptes_detect::{CompileOptions, RuleError, RuleMeta, RuleSet};
 use serde_json::{Value, json};
 
 use super::count_text;
+use super::silent::{self, Silent};
 use crate::cli::{CheckArgs, Format, Global};
 use crate::commands::Outcome;
 use crate::console::Palette;
@@ -53,7 +54,7 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Outcome> 
     summary.memory_bytes = resident_bytes().zip(resident_before).map(|(after, before)| after.saturating_sub(before));
     errors.extend(unreadable);
     warnings.extend(errors.extract_if(.., |it| it.loaded));
-    warnings.extend(never_asked(&set));
+    warnings.extend(never_asked(&set, &options));
     let order = |a: &RuleError, b: &RuleError| (&a.path, a.line, a.column).cmp(&(&b.path, b.line, b.column));
     errors.sort_by(order);
     warnings.sort_by(order);
@@ -71,21 +72,29 @@ pub(super) fn run(global: &Global, args: &CheckArgs) -> anyhow::Result<Outcome> 
     Ok(Outcome::Fine)
 }
 
-/// Rules that no event can ever be asked about.
-fn never_asked(set: &RuleSet) -> Vec<RuleError> {
-    let is_never_asked = |it: &&panoptes_detect::RuleMeta| it.kind == "event" && it.sources.is_empty();
-    set.rules()
-        .filter(is_never_asked)
-        .map(|rule| RuleError {
+/// Rules that can never fire, whatever comes in.
+fn never_asked(set: &RuleSet, options: &CompileOptions) -> Vec<RuleError> {
+    let why = silent::of_all(set, options, None);
+    let told = |(rule, why): (&RuleMeta, Option<Silent>)| {
+        let cure = match why.as_ref()? {
+            Silent::NoSource { .. } => {
+                "correct `logsource` (docs/sigma.md lists what there is), or write a mapping that says which events are meant"
+            }
+            Silent::NoFields { .. } => "correct the name of the field (docs/fields.md lists what there is)",
+            // That nobody wants to hear it, or that it waits for others, is no fault of it.
+            _ => return None,
+        };
+        Some(RuleError {
             path: rule.path.clone(),
             line: rule.line,
             column: None,
             title: Some(rule.summary.title.clone()),
-            reason: format!("nothing makes events of its log source ({}), so it never fires", rule.log_source),
-            cure: "correct `logsource` (docs/sigma.md lists what there is), or write a mapping".to_owned(),
+            reason: format!("it can never fire: {}", why?.reason()),
+            cure: cure.to_owned(),
             loaded: true,
         })
-        .collect()
+    };
+    set.rules().zip(why).filter_map(told).collect()
 }
 
 fn write(

@@ -5,14 +5,20 @@
 //! same code as when the record came in, with today's formats: a format that was taught more since is what counts for
 //! the days to come.
 
+use std::io::IsTerminal as _;
 use std::ops::RangeInclusive;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use panoptes_config::Config;
 use panoptes_model::{BATCH_RECORDS_MAX, EventId, FrameId, LogFrame, Origin, RawBatch, Timestamp};
 use panoptes_store::StoreReader;
 use panoptes_store::manifest::Segment;
 use panoptes_store::search::{RecordReader, StoredRecord};
 
+/// Frames that are worked on at once, per core.
+const FRAMES_PER_WORKER: usize = 4;
+/// How many damaged places are told one by one.
+const PROBLEMS_TOLD_MAX: u64 = 20;
 /// How many records are held at once, unless a single frame has more.
 const RECORDS_HELD_MAX: u64 = 200_000;
 
@@ -129,11 +135,11 @@ pub(super) struct Walk<'r> {
 }
 
 /// Frames that are read at once, and where they lie.
-pub(super) struct Step<'r> {
+struct Step<'r> {
     frames: RangeInclusive<FrameId>,
     segments: Vec<&'r Segment>,
-    /// How many records the segments say that they hold, all steps over them counted once together.
-    pub(super) rows: u64,
+    /// How many records the segments say that they hold; all steps over them together count them once.
+    rows: u64,
 }
 
 impl<'r> Walk<'r> {
@@ -151,18 +157,51 @@ impl<'r> Walk<'r> {
         Self { reader, records, sources, steps: steps(&segments) }
     }
 
-    /// What to read, in order; the log comes after all of it.
-    pub(super) fn steps(&self) -> &[Step<'r>] {
-        &self.steps
+    /// Gives every frame to `work`, on `workers` cores at once, and what became of it to `take`, in the order of the log.
+    /// What cannot be read is told, and missing. A terminal sees how far it is.
+    pub(super) fn each<T: Send>(&self, workers: usize, work: impl Fn(Rebuilt) -> T + Sync, mut take: impl FnMut(T)) {
+        let bar = progress_bar(self.steps.iter().map(|it| it.rows).sum());
+        let mut problems = 0;
+        let mut tell = |problem: String| {
+            problems += 1;
+            match problems {
+                ..=PROBLEMS_TOLD_MAX => bar.suspend(|| tracing::warn!("{problem}; its events are missing")),
+                _ if problems == PROBLEMS_TOLD_MAX + 1 => bar.suspend(|| tracing::warn!("there are more such places")),
+                _ => {}
+            }
+        };
+        let mut do_all = |frames: Vec<Rebuilt>| {
+            let mut frames = frames.into_iter().peekable();
+            while frames.peek().is_some() {
+                let some: Vec<Rebuilt> = frames.by_ref().take(workers.max(1) * FRAMES_PER_WORKER).collect();
+                in_parallel(some, workers, &work).into_iter().for_each(&mut take);
+            }
+        };
+        for step in &self.steps {
+            do_all(self.read(step, &mut tell));
+            bar.inc(step.rows);
+        }
+        let mut waiting = Vec::new();
+        for frame in self.reader.log.frames_after(self.reader.sealed_through) {
+            match frame {
+                Ok(frame) => waiting.push(Rebuilt::whole(frame)),
+                Err(error) => tell(panoptes_stdx::ErrorChain(&error).to_string()),
+            }
+            if waiting.len() >= workers * FRAMES_PER_WORKER {
+                do_all(std::mem::take(&mut waiting));
+            }
+        }
+        do_all(waiting);
+        bar.finish_and_clear();
     }
 
-    /// The frames of one step, in order. What cannot be read is told, and missing.
-    pub(super) fn read(&self, step: &Step<'_>, mut told: impl FnMut(String)) -> Vec<Rebuilt> {
+    /// The frames of one step, in order.
+    fn read(&self, step: &Step<'_>, tell: &mut impl FnMut(String)) -> Vec<Rebuilt> {
         let mut records = Vec::new();
         for segment in &step.segments {
             match self.records.records(segment, &step.frames) {
                 Ok(found) => records.extend(found),
-                Err(error) => told(format!("{}; its events are missing", panoptes_stdx::ErrorChain(&error))),
+                Err(error) => tell(panoptes_stdx::ErrorChain(&error).to_string()),
             }
         }
         records.sort_by_key(|it| it.id);
@@ -171,14 +210,35 @@ impl<'r> Walk<'r> {
             .filter_map(|frame| Rebuilt::of(frame, &self.sources))
             .collect()
     }
+}
 
-    /// Frames that are not in segments yet.
-    pub(super) fn log(&self) -> impl Iterator<Item = Result<Rebuilt, String>> + '_ {
-        self.reader.log.frames_after(self.reader.sealed_through).map(|frame| match frame {
-            Ok(frame) => Ok(Rebuilt::whole(frame)),
-            Err(error) => Err(panoptes_stdx::ErrorChain(&error).to_string()),
-        })
+/// `work` for each of `frames`, on `workers` cores; the answers in the order of the frames.
+fn in_parallel<T: Send>(frames: Vec<Rebuilt>, workers: usize, work: &(impl Fn(Rebuilt) -> T + Sync)) -> Vec<T> {
+    let share = frames.len().div_ceil(workers.max(1)).max(1);
+    let mut frames = frames.into_iter();
+    let shares: Vec<Vec<Rebuilt>> = std::iter::from_fn(|| {
+        let some: Vec<Rebuilt> = frames.by_ref().take(share).collect();
+        (!some.is_empty()).then_some(some)
+    })
+    .collect();
+    std::thread::scope(|scope| {
+        let working: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(|| share.into_iter().map(work).collect::<Vec<T>>())).collect();
+        let panicked = |panic| std::panic::resume_unwind(panic);
+        working.into_iter().flat_map(|it| it.join().unwrap_or_else(panicked)).collect()
+    })
+}
+
+fn progress_bar(events: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
     }
+    let bar = ProgressBar::new(events);
+    let style = "{spinner} {human_pos}/{human_len} events  {per_sec}  {eta} left  {wide_bar}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Cuts `segments`, in the order of their frames, into steps of few enough records. Segments that were sealed together

@@ -1,6 +1,8 @@
 //! `panoptes rules list`: which rules are in force, and which of them report.
 
-use panoptes_detect::{CompileOptions, RuleMeta};
+use std::collections::BTreeSet;
+
+use panoptes_detect::{CompileOptions, RuleMeta, RuleSet};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Global, ListArgs};
@@ -23,8 +25,10 @@ pub(super) fn run(global: &Global, args: &ListArgs) -> anyhow::Result<Outcome> {
     let columns = COLUMNS.iter().chain(if is_short { &[][..] } else { &MORE_COLUMNS }).copied();
     let mut table = Table::new(columns);
     let detectors = loaded.rules.detectors();
-    for rule in loaded.rules.rules().chain(&detectors).filter(|it| is_wanted(it, args)) {
-        let state = Enabled::of(rule, &sources.options).as_str();
+    let states = Enabled::of_all(&loaded.rules, &sources.options);
+    let of_detectors = detectors.iter().map(|it| (it, Enabled::of(it, false, &sources.options)));
+    for (rule, state) in loaded.rules.rules().zip(states).chain(of_detectors).filter(|(it, _)| is_wanted(it, args)) {
+        let state = state.as_str();
         let mut cells = vec![
             json!(rule.summary.level),
             json!(rule.kind),
@@ -70,15 +74,22 @@ pub(super) enum Enabled {
 }
 
 impl Enabled {
-    pub(super) fn of(rule: &RuleMeta, options: &CompileOptions) -> Self {
+    /// Of each rule of a set, in its order.
+    pub(super) fn of_all(set: &RuleSet, options: &CompileOptions) -> Vec<Self> {
+        let counted: BTreeSet<usize> =
+            (0..set.len()).filter_map(|it| set.correlation(it)).flat_map(|it| it.members).collect();
+        set.rules().enumerate().map(|(index, rule)| Self::of(rule, counted.contains(&index), options)).collect()
+    }
+
+    fn of(rule: &RuleMeta, is_counted: bool, options: &CompileOptions) -> Self {
         if rule.reports {
             Self::Yes
+        } else if is_counted {
+            Self::Counted
         } else if options.disabled.contains(&rule.summary.id) {
             Self::Disabled
-        } else if rule.summary.level < options.min_level {
-            Self::BelowMinLevel
         } else {
-            Self::Counted
+            Self::BelowMinLevel
         }
     }
 
@@ -130,7 +141,7 @@ fn speaks_of(rule: &RuleMeta, text: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use panoptes_detect::{RuleFile, RuleSet};
+    use panoptes_detect::RuleFile;
 
     use super::*;
 

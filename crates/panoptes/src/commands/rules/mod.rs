@@ -2,10 +2,12 @@
 
 mod backtest;
 mod check;
+mod coverage;
 mod drafts;
 mod evidence;
 mod explain;
 mod list;
+mod silent;
 mod test;
 
 use crate::cli::{Global, RulesCommand};
@@ -18,6 +20,7 @@ pub(super) fn run(global: &Global, command: &RulesCommand) -> anyhow::Result<Out
         RulesCommand::Test(args) => test::run(global, args),
         RulesCommand::Explain(args) => explain::run(global, args),
         RulesCommand::Backtest(args) => backtest::run(global, args),
+        RulesCommand::Coverage(args) => coverage::run(global, args),
     }
 }
 

@@ -6,12 +6,12 @@
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufWriter, IsTerminal as _, Write};
+use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use panoptes_config::Config;
 use panoptes_detect::{CompileOptions, RuleMeta, RuleSet};
 use panoptes_engine::{Fold, PreparedFrame, Preparer};
@@ -30,11 +30,6 @@ use crate::commands::Outcome;
 use crate::console::{self, Palette};
 use crate::table::{Table, harmless};
 use crate::{server, surroundings, time};
-
-/// Frames that are prepared at once, per core.
-const FRAMES_PER_WORKER: usize = 4;
-/// How many damaged places are told one by one.
-const PROBLEMS_TOLD_MAX: u64 = 20;
 
 pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcome> {
     let now = time::now();
@@ -58,13 +53,12 @@ pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcom
         // As live: what was imported has windows of its own then, too.
         fold: Fold::new(Arc::clone(&set), server::fold_options(&config, FindingOrigin::Live)),
         range: since..until,
-        workers: surroundings::workers(&config),
         examples_max: args.examples,
         tallies: set.rules().filter(|it| it.reports).map(|it| (it.summary.id.clone(), Tally::default())).collect(),
         seen: Seen::default(),
     };
     let started = time::stopwatch();
-    backtest.walk(&walk);
+    backtest.walk(&walk, surroundings::workers(&config));
     let seconds = started.elapsed_micros() as f64 / 1e6;
 
     let metas: Vec<&RuleMeta> = set.rules().filter(|it| it.reports).collect();
@@ -91,9 +85,6 @@ pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcom
             "{} events are of another kind to this version and configuration than when they came in",
             seen.otherwise
         );
-    }
-    if seen.problems > PROBLEMS_TOLD_MAX {
-        tracing::warn!("{} more places could not be read", seen.problems - PROBLEMS_TOLD_MAX);
     }
     Ok(Outcome::Fine)
 }
@@ -141,14 +132,12 @@ struct Seen {
     events: u64,
     /// Events whose dataset is another now than it was when they were stored.
     otherwise: u64,
-    problems: u64,
 }
 
 struct Backtest {
     preparer: Preparer,
     fold: Fold,
-    range: std::ops::Range<Timestamp>,
-    workers: usize,
+    range: Range<Timestamp>,
     examples_max: usize,
     /// By id of the rule.
     tallies: BTreeMap<String, Tally>,
@@ -156,114 +145,44 @@ struct Backtest {
 }
 
 impl Backtest {
-    fn walk(&mut self, walk: &Walk<'_>) {
-        let total: u64 = walk.steps().iter().map(|it| it.rows).sum();
-        let bar = progress_bar(total);
-        for step in walk.steps() {
-            let mut problems = Vec::new();
-            let frames = walk.read(step, |problem| problems.push(problem));
-            problems.into_iter().for_each(|it| self.problem(&bar, &it));
-            self.take(frames);
-            bar.inc(step.rows);
-        }
-        let mut waiting = Vec::new();
-        for frame in walk.log() {
-            match frame {
-                Ok(frame) => waiting.push(frame),
-                Err(problem) => self.problem(&bar, &problem),
+    fn walk(&mut self, walk: &Walk<'_>, workers: usize) {
+        let Self { preparer, fold, range, examples_max, tallies, seen } = self;
+        let work = |rebuilt| prepare(preparer, range, rebuilt);
+        walk.each(workers, work, |(frame, met): (PreparedFrame, Seen)| {
+            seen.events += met.events;
+            seen.otherwise += met.otherwise;
+            let effects = fold.fold(&frame);
+            for finding in &effects.findings {
+                if let Some(tally) = tallies.get_mut(&finding.rule.id) {
+                    tally.finding(finding, *examples_max);
+                }
             }
-            if waiting.len() >= self.workers * FRAMES_PER_WORKER {
-                self.take(std::mem::take(&mut waiting));
+            for update in effects.alerts.iter().filter(|it| it.opened) {
+                if let Some(tally) = tallies.get_mut(&update.alert.rule.id) {
+                    tally.alert(update.alert.first_seen, &update.alert.entities);
+                }
             }
-        }
-        self.take(waiting);
-        bar.finish_and_clear();
-    }
-
-    fn problem(&mut self, bar: &ProgressBar, problem: &str) {
-        self.seen.problems += 1;
-        if self.seen.problems <= PROBLEMS_TOLD_MAX {
-            bar.suspend(|| tracing::warn!("{problem}"));
-        }
-    }
-
-    /// Prepares frames on all cores, a few at a time, and folds them in their order.
-    fn take(&mut self, frames: Vec<Rebuilt>) {
-        let mut frames = frames.into_iter().peekable();
-        while frames.peek().is_some() {
-            let some: Vec<Rebuilt> = frames.by_ref().take(self.workers * FRAMES_PER_WORKER).collect();
-            for (frame, met) in self.prepare(some) {
-                self.seen.events += met.events;
-                self.seen.otherwise += met.otherwise;
-                self.fold(&frame);
-            }
-        }
-    }
-
-    fn prepare(&self, frames: Vec<Rebuilt>) -> Vec<(PreparedFrame, Seen)> {
-        let share = frames.len().div_ceil(self.workers.max(1)).max(1);
-        let mut frames = frames.into_iter();
-        let mut shares: Vec<Vec<Rebuilt>> = Vec::new();
-        loop {
-            let some: Vec<Rebuilt> = frames.by_ref().take(share).collect();
-            if some.is_empty() {
-                break;
-            }
-            shares.push(some);
-        }
-        std::thread::scope(|scope| {
-            let working: Vec<_> = shares
-                .into_iter()
-                .map(|share| scope.spawn(|| share.into_iter().map(|it| self.prepare_one(it)).collect::<Vec<_>>()))
-                .collect();
-            let panicked = |panic| std::panic::resume_unwind(panic);
-            working.into_iter().flat_map(|it| it.join().unwrap_or_else(panicked)).collect()
-        })
-    }
-
-    fn prepare_one(&self, rebuilt: Rebuilt) -> (PreparedFrame, Seen) {
-        let Rebuilt { frame, datasets } = rebuilt;
-        let mut prepared = self.preparer.prepare(frame);
-        let mut seen = Seen::default();
-        let mut is_asked = vec![false; datasets.len()];
-        for ((event, before), is_asked) in prepared.events.events().zip(&datasets).zip(&mut is_asked) {
-            let Some(before) = before else { continue };
-            *is_asked = self.range.contains(&event.time());
-            if *is_asked {
-                seen.events += 1;
-                let now = event.get(field::EVENT_DATASET).map(FieldValue::to_text).unwrap_or_default();
-                seen.otherwise += u64::from(!before.is_empty() && *before != *now);
-            }
-        }
-        prepared.hits.retain_events(|index| is_asked.get(index as usize).copied().unwrap_or(false));
-        (prepared, seen)
-    }
-
-    fn fold(&mut self, frame: &PreparedFrame) {
-        let effects = self.fold.fold(frame);
-        for finding in &effects.findings {
-            if let Some(tally) = self.tallies.get_mut(&finding.rule.id) {
-                tally.finding(finding, self.examples_max);
-            }
-        }
-        for update in effects.alerts.iter().filter(|it| it.opened) {
-            if let Some(tally) = self.tallies.get_mut(&update.alert.rule.id) {
-                tally.alert(update.alert.first_seen, &update.alert.entities);
-            }
-        }
+        });
     }
 }
 
-fn progress_bar(events: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// Asks the rules about the events of a frame that are in the range, and counts them.
+fn prepare(preparer: &Preparer, range: &Range<Timestamp>, rebuilt: Rebuilt) -> (PreparedFrame, Seen) {
+    let Rebuilt { frame, datasets } = rebuilt;
+    let mut prepared = preparer.prepare(frame);
+    let mut seen = Seen::default();
+    let mut is_asked = vec![false; datasets.len()];
+    for ((event, before), is_asked) in prepared.events.events().zip(&datasets).zip(&mut is_asked) {
+        let Some(before) = before else { continue };
+        *is_asked = range.contains(&event.time());
+        if *is_asked {
+            seen.events += 1;
+            let now = event.get(field::EVENT_DATASET).map(FieldValue::to_text).unwrap_or_default();
+            seen.otherwise += u64::from(!before.is_empty() && *before != *now);
+        }
     }
-    let bar = ProgressBar::new(events);
-    let style = "{spinner} {human_pos}/{human_len} events  {per_sec}  {eta} left  {wide_bar}";
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
-    }
-    bar
+    prepared.hits.retain_events(|index| is_asked.get(index as usize).copied().unwrap_or(false));
+    (prepared, seen)
 }
 
 struct Report<'r> {
