@@ -12,10 +12,21 @@ use super::span::Span;
 const INSTANTS_WINDOW: i64 = 64;
 const INSTANTS_REACH: i64 = 1_024;
 
+/// How far instants are apart.
+fn quantum(span: Span) -> i64 {
+    (span.window / INSTANTS_WINDOW).max(span.reach / INSTANTS_REACH).max(1)
+}
+
+/// The instants of the windows that contain `time`, as numbers.
+fn instants(time: i64, span: Span) -> (i64, i64) {
+    let quantum = quantum(span);
+    let from = time.div_euclid(quantum) + i64::from(time.rem_euclid(quantum) != 0);
+    (from, span.until(time).div_euclid(quantum))
+}
+
 /// Of each instant (a multiple of the quantum), how many values lie in the window that ends there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cover {
-    quantum: i64,
     /// Number of the first instant.
     first: i64,
     counts: VecDeque<u32>,
@@ -24,8 +35,7 @@ pub(crate) struct Cover {
 impl Cover {
     /// Of nothing yet, for times from `from` on.
     pub(crate) fn new(span: Span, from: i64) -> Self {
-        let quantum = (span.window / INSTANTS_WINDOW).max(span.reach / INSTANTS_REACH).max(1);
-        Self { quantum, first: from.div_euclid(quantum), counts: VecDeque::new() }
+        Self { first: from.div_euclid(quantum(span)), counts: VecDeque::new() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -33,28 +43,22 @@ impl Cover {
     }
 
     /// Forgets the instants before `from`: nobody may be so late.
-    pub(crate) fn forget_until(&mut self, from: i64) {
-        let first = from.div_euclid(self.quantum);
+    pub(crate) fn forget_until(&mut self, from: i64, span: Span) {
+        let first = from.div_euclid(quantum(span));
         let old = usize::try_from(first.saturating_sub(self.first)).unwrap_or(0);
         self.counts.drain(..old.min(self.counts.len()));
         self.first = self.first.max(first);
     }
 
-    /// The instants of the windows that contain `time`, as numbers.
-    fn instants(&self, time: i64, span: Span) -> (i64, i64) {
-        let from = time.div_euclid(self.quantum) + i64::from(time.rem_euclid(self.quantum) != 0);
-        (from, span.until(time).div_euclid(self.quantum))
-    }
-
     /// A value is seen at `time` (or was never, if `by` is -1), next to the times `before` and `after` at which it is known
     /// already.
     pub(crate) fn change(&mut self, time: i64, (before, after): (Option<i64>, Option<i64>), span: Span, by: i32) {
-        let (mut from, mut until) = self.instants(time, span);
+        let (mut from, mut until) = instants(time, span);
         if let Some(before) = before {
-            from = from.max(self.instants(before, span).1.saturating_add(1));
+            from = from.max(instants(before, span).1.saturating_add(1));
         }
         if let Some(after) = after {
-            until = until.min(self.instants(after, span).0.saturating_sub(1));
+            until = until.min(instants(after, span).0.saturating_sub(1));
         }
         let from = from.max(self.first).saturating_sub(self.first);
         let until = until.saturating_sub(self.first);
@@ -72,13 +76,14 @@ impl Cover {
     }
 
     /// Calls `visit` with every instant from `from` to `until` and its count, the latest first.
-    pub(crate) fn visit(&self, from: i64, until: i64, mut visit: impl FnMut(i64, u64)) {
-        let begin = from.div_euclid(self.quantum) + i64::from(from.rem_euclid(self.quantum) != 0);
-        let end = until.div_euclid(self.quantum).min(self.first.saturating_add(self.counts.len() as i64 - 1));
+    pub(crate) fn visit(&self, from: i64, until: i64, span: Span, mut visit: impl FnMut(i64, u64)) {
+        let quantum = quantum(span);
+        let end = until.div_euclid(quantum).min(self.first.saturating_add(self.counts.len() as i64 - 1));
         let mut instant = end;
-        while instant >= begin.max(self.first) {
+        let begin = instants(from, span).0.max(self.first);
+        while instant >= begin {
             let count = self.counts.get((instant - self.first) as usize).copied().unwrap_or(0);
-            visit(instant.saturating_mul(self.quantum), u64::from(count));
+            visit(instant.saturating_mul(quantum), u64::from(count));
             instant -= 1;
         }
     }

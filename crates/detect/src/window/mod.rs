@@ -29,6 +29,8 @@ mod span;
 mod track;
 mod values;
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use panoptes_model::{Event, Finding, Timestamp, Value};
@@ -169,8 +171,37 @@ struct Due {
     correlation: u32,
     /// The rule that it hears of.
     member: u32,
+    /// In which order it came up, of those for the same correlation and member.
+    number: usize,
     trigger: Trigger,
 }
+
+impl Due {
+    fn place(&self) -> (u32, u32, usize) {
+        (self.correlation, self.member, self.number)
+    }
+}
+
+/// The one that is settled first is the greatest.
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.place().cmp(&self.place())
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Due {}
 
 #[derive(Debug)]
 pub(crate) struct Windows {
@@ -224,15 +255,18 @@ impl Windows {
         event: Event<'_>,
         matched: &[u32],
     ) {
-        let mut due: Vec<Due> = Vec::new();
+        let mut due: BinaryHeap<Due> = BinaryHeap::new();
         for member in matched {
             let feeds = rules.rule(*member).map_or(&[] as &[u32], |rule| &rule.feeds);
-            due.extend(feeds.iter().map(|fed| Due { correlation: *fed, member: *member, trigger: Trigger::Event }));
+            for fed in feeds {
+                let number = due.len();
+                due.push(Due { correlation: *fed, member: *member, number, trigger: Trigger::Event });
+            }
         }
+        let mut number = due.len();
         let mut before = None;
         // Correlations come behind what they count, so the least is settled first and none is asked twice.
-        while let Some(at) = (0..due.len()).min_by_key(|it| due.get(*it).map(|due| (due.correlation, due.member))) {
-            let next = due.remove(at);
+        while let Some(next) = due.pop() {
             let is_repeated = before == Some(next.correlation);
             let Some((key, outcome)) = self.arrive(out, rules, frame, event, &next, is_repeated) else { continue };
             before = Some(next.correlation);
@@ -240,12 +274,10 @@ impl Windows {
                 continue;
             }
             let feeds = rules.rule(next.correlation).map_or(&[] as &[u32], |rule| &rule.feeds);
-            if !feeds.is_empty() {
-                due.extend(feeds.iter().map(|fed| Due {
-                    correlation: *fed,
-                    member: next.correlation,
-                    trigger: Trigger::Group { key: Arc::clone(&key), told: outcome.told, is_new: outcome.is_new },
-                }));
+            for fed in feeds {
+                number += 1;
+                let trigger = Trigger::Group { key: Arc::clone(&key), told: outcome.told, is_new: outcome.is_new };
+                due.push(Due { correlation: *fed, member: next.correlation, number, trigger });
             }
         }
     }

@@ -290,7 +290,7 @@ impl Values {
             self.forget(place);
         }
         if let Some(cover) = &mut self.cover {
-            cover.forget_until(border.saturating_add(span.window));
+            cover.forget_until(border.saturating_add(span.window), span);
         }
         let mut forgotten = 0;
         let needed = |it: &Self| it.len() * (size_of::<Slot>() + ORDER_BYTES) + it.heap;
@@ -413,7 +413,7 @@ impl Values {
             }
             // In sessions windows begin anywhere; instants cannot tell.
             if !matches!(span.mode, Mode::Session { .. }) {
-                cover.visit(from, until.min(newest.saturating_sub(1)), &mut visit);
+                cover.visit(from, until.min(newest.saturating_sub(1)), span, &mut visit);
             }
             return;
         }

@@ -236,3 +236,55 @@ fn one_group_cannot_take_all_memory() {
     let tenth = format!("{} user.name=u9", failure("203.0.113.2"));
     assert_eq!(bench.fold(&[(2, &tenth)]).len(), 1, "the other group is still there");
 }
+
+/// Every type, with far more events in one group than are kept one by one, some of them late.
+#[test]
+fn a_restart_in_a_crowded_group_changes_nothing() {
+    for (kind, condition) in [
+        ("event_count", "{gte: 1500}"),
+        ("value_count", "{gte: 700, field: amount}"),
+        ("value_sum", "{gte: 600000, field: amount}"),
+        ("value_avg", "{gt: 400, field: amount}"),
+        ("value_median", "{gt: 400, field: amount}"),
+        ("value_percentile", "{gt: 850, field: amount, percentile: 95}"),
+        ("temporal", "{gte: 2}"),
+    ] {
+        for window in ["sliding", "tumbling", "session\n  gap: 15s"] {
+            let rules = format!(
+                "{}---\ntitle: Crowd\ncorrelation:\n  type: {kind}\n  rules: [failed, accepted]\n  group-by: [source.ip]\n  timespan: 60s\n  window: {window}\n  condition: {condition}\n",
+                RULES.split("---\ntitle: Guessing").next().unwrap()
+            );
+            let (mut whole, mut restarted) = (Bench::new(&rules), Bench::new(&rules));
+            let mut state = 3_u64;
+            let mut random = |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            let mut findings = 0;
+            for frame in 0..30_i64 {
+                let lines: Vec<(i64, String)> = (0..400)
+                    .map(|_| {
+                        let late = if random(5) == 0 { random(200) as i64 } else { 0 };
+                        let outcome = if random(50) == 0 { "success" } else { "failure" };
+                        // Now high, now low.
+                        let amount = random(500) + if frame % 8 < 4 { 400 } else { 0 };
+                        let pause = if frame % 10 == 9 { 5 } else { 0 };
+                        (
+                            frame * 14 - late + pause,
+                            format!(
+                                "event.dataset=linux.sshd event.outcome={outcome} source.ip=203.0.113.1 amount={amount}"
+                            ),
+                        )
+                    })
+                    .collect();
+                let lines: Vec<Line<'_>> = lines.iter().map(|(time, text)| (*time, text.as_str())).collect();
+                let (a, b) = (whole.fold(&lines), restarted.fold(&lines));
+                assert_eq!(a, b, "{kind} {window} frame {frame}");
+                assert_eq!(whole.counters(), restarted.counters(), "{kind} {window} frame {frame}");
+                findings += a.len();
+                restarted.restart();
+            }
+            assert!(findings > 0, "{kind} {window}");
+        }
+    }
+}

@@ -260,3 +260,25 @@ fn fields_go_by_the_names_that_the_rules_log_source_has() {
     assert_eq!(shown(&bench.fold(&[(0, line), (1, line)])), ["Large 2 [shop.Till=7 user.name=eve] 0..1"]);
     assert_eq!(bench.rules.fields().iter().filter(|it| it.starts_with("shop.")).count(), 3);
 }
+
+#[test]
+fn times_at_the_ends_of_time_make_nothing_panic() {
+    for kind in ["event_count", "value_count", "value_sum", "value_median", "temporal", "temporal_ordered"] {
+        for window in ["sliding", "tumbling", "session\ngap: 5s"] {
+            let field = if kind.starts_with("value") { ", field: bytes" } else { "" };
+            let mut bench = bench(&format!(
+                "type: {kind}\nrules: [upload, delete]\ngroup-by: [user.name]\ntimespan: 31d\nwindow: {window}\ncondition: {{gte: 2{field}}}"
+            ));
+            let mut found = 0;
+            for time in
+                [i64::MIN, i64::MIN / 1_000_000_000, 0, i64::MAX, -9_223_372_036, -9_223_372_035, i64::MIN + 1, 1]
+            {
+                for action in ["upload", "delete"] {
+                    let line = event(action, &format!("user.name=eve bytes={time}"));
+                    found += bench.fold(&[(time, &line), (time.saturating_add(1), &line)]).len();
+                }
+            }
+            assert!(found > 0, "{kind} {window}");
+        }
+    }
+}
