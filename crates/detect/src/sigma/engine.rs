@@ -140,6 +140,7 @@ impl Engine {
                 symbols: matcher.symbols.clone(),
             });
         }
+        program.make_eager(rules.iter().filter_map(|it| it.triggers.as_deref()).flatten().copied());
         Self {
             program,
             mapping,
