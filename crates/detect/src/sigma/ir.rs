@@ -21,6 +21,8 @@ pub(crate) const KEYWORD: Symbol = 0;
 
 /// What a lazy item costs a rule that waits for it, in shares of all events: more than any other.
 const LAZY_COST: f64 = 1e6;
+/// What a guess counts beside what was observed.
+const GUESS_WEIGHT: f64 = 1e-3;
 /// Longer numbers are text.
 const NUMBER_BYTES_MAX: usize = 40;
 
@@ -343,12 +345,12 @@ impl Program {
     }
 
     /// Items of which one holds whenever `node` does, the rarest that can be told; `None` if there are none. Lazy ones
-    /// are the last resort.
-    pub(crate) fn necessary(&self, node: &Node) -> Option<Vec<u32>> {
-        self.necessary_with_cost(node).map(|(_, items)| items)
+    /// are the last resort. `observed` is in what share of events an item held, if that is known.
+    pub(crate) fn necessary(&self, node: &Node, observed: &dyn Fn(u32) -> Option<f64>) -> Option<Vec<u32>> {
+        self.necessary_with_cost(node, observed).map(|(_, items)| items)
     }
 
-    fn necessary_with_cost(&self, node: &Node) -> Option<(f64, Vec<u32>)> {
+    fn necessary_with_cost(&self, node: &Node, observed: &dyn Fn(u32) -> Option<f64>) -> Option<(f64, Vec<u32>)> {
         match node {
             Node::Item(index) => {
                 let item = self.items.get(*index as usize)?;
@@ -358,16 +360,18 @@ impl Program {
                 let atoms = item.atoms.iter().filter_map(|it| self.atoms.get(*it as usize));
                 let cost: f64 = atoms.map(Atom::cost).sum();
                 let factor = if item.symbol == KEYWORD { 10.0 } else { 1.0 };
-                Some((cost * factor, vec![*index]))
+                let guess = cost * factor;
+                // What never held is still told apart by what is likely.
+                Some((observed(*index).map_or(guess, |it| it + guess * GUESS_WEIGHT), vec![*index]))
             }
             Node::And(parts) => parts
                 .iter()
-                .filter_map(|it| self.necessary_with_cost(it))
+                .filter_map(|it| self.necessary_with_cost(it, observed))
                 .min_by(|left, right| left.0.total_cmp(&right.0)),
             Node::Or(parts) | Node::AtLeast(1.., parts) => {
                 let mut all = (0.0, Vec::new());
                 for part in parts {
-                    let (cost, items) = self.necessary_with_cost(part)?;
+                    let (cost, items) = self.necessary_with_cost(part, observed)?;
                     all.0 += cost;
                     all.1.extend(items);
                 }
