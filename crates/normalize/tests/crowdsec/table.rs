@@ -81,7 +81,8 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
 /// and the row of the table by which that was judged. `label` is the type that the configuration gives to all lines.
 pub(crate) fn judge(event: Event<'_>, line: &str, label: &str, name: &str, fact: &Fact) -> (Verdict, usize) {
     let value = fact.value.trim();
-    let is_label = matches!(name, "Parsed.program" | "Meta.program" | "Meta.machine") && (value == label || !line.contains(value));
+    let is_label =
+        matches!(name, "Parsed.program" | "Meta.program" | "Meta.machine") && (value == label || !line.contains(value));
     if is_label {
         return (Verdict::LeftOut, usize::MAX);
     }
@@ -114,7 +115,8 @@ pub(crate) fn judge(event: Event<'_>, line: &str, label: &str, name: &str, fact:
     // A sender's own name in JSON or key=value is a name that rules know; it stays beside ECS's.
     let own = || {
         let own = name.splitn(3, '.').nth(2).unwrap_or("");
-        name.starts_with("Unmarshaled.") && fields(event).any(|(name, ours)| name == own && ours.iter().any(|it| same(row.compare, it, value)))
+        name.starts_with("Unmarshaled.")
+            && fields(event).any(|(name, ours)| name == own && ours.iter().any(|it| same(row.compare, it, value)))
     };
     (Verdict::Counts { right: right || own(), listed: true }, number)
 }
@@ -173,8 +175,7 @@ fn same_time(event: Event<'_>, fact: &Fact) -> bool {
         return true;
     }
     // The line has no year: theirs is that of the day on which somebody wrote the test.
-    event.anomalies().contains(Anomaly::YearInferred)
-        && theirs.to_string().get(4..) == text.get(4..)
+    event.anomalies().contains(Anomaly::YearInferred) && theirs.to_string().get(4..) == text.get(4..)
 }
 
 /// Whether `name` is `glob`, in which `*` stands for anything; without regard to case.
