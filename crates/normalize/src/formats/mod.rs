@@ -12,6 +12,7 @@ use crate::context::Context;
 mod apache_error;
 mod auditd;
 mod bind;
+mod cef;
 mod cisco_ios;
 mod container;
 mod json;
@@ -26,6 +27,7 @@ mod web_access;
 mod windows_event;
 
 pub(crate) use auditd::write_message as write_audit_message;
+pub(crate) use cef::write_event_format;
 pub use json_sources::json_examples;
 pub(crate) use key_value::looks_like_pairs;
 pub(crate) use plain::{write_findings, write_introduced_findings};
@@ -44,6 +46,8 @@ pub static ALL: &[&FormatKind] = &[
     &web_access::KIND,
     &auditd::KIND,
     &cisco_ios::KIND,
+    &cef::CEF,
+    &cef::LEEF,
     &key_value::KIND,
     &plain::KIND,
 ];
@@ -119,11 +123,15 @@ static IF_DIGIT: &Kinds = &[
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,
+    &cef::CEF,
     &key_value::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
 static IF_AUDIT: &Kinds =
     &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
+// `CEF:0|…`, `LEEF:1.0|…`.
+static IF_CAPITAL: &Kinds =
+    &[&cef::CEF, &cef::LEEF, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
 static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
@@ -134,6 +142,7 @@ fn candidates(first: u8) -> &'static Kinds {
         b'[' => IF_BRACKET,
         b'0'..=b'9' => IF_DIGIT,
         b't' | b'n' | b'a' => IF_AUDIT,
+        b'C' | b'L' => IF_CAPITAL,
         _ => IF_OTHER,
     }
 }

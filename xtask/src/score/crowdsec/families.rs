@@ -29,7 +29,6 @@ const SCENARIOS: &[(&[&str], Family)] = &[
         &[
             "cve-",
             "_cve",
-            "rce",
             "log4",
             "backdoor",
             "w00tw00t",
