@@ -5,7 +5,8 @@
 //! that holds wakes the rules that wait for it; a woken rule's condition is then evaluated over the items that hold.
 //! Rules that wait for nothing (negations alone) are evaluated for every event of their plan.
 //!
-//! Plans are made when the first event needs them. Nothing here changes what matches: not the memo, not the order, not
+//! Plans are made when the first event needs them, and again when some events have told which items are rare: rules wait
+//! for those. Nothing here changes what matches: not the memo, not the order, not
 //! the number of threads.
 
 use std::borrow::Cow;
@@ -20,7 +21,7 @@ use super::field_plan::FieldScratch;
 use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
-use super::plan::{Asked, Keywords, Plan, PlannedField, SharedFields};
+use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, SharedFields};
 use super::router::{EVERYTHING, Router, Routes};
 use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
@@ -29,6 +30,10 @@ use super::{Matcher, URL_DECODED};
 const PLANS_MAX: usize = 1_024;
 /// How many schemas an engine knows at a time: a program has one, tests have more.
 const BINDINGS_MAX: usize = 4;
+/// Of so many batches ...
+const SAMPLE_PERIOD: u32 = 256;
+/// ... the first few tell which items hold often.
+const SAMPLE_BATCHES: u32 = 4;
 
 /// Fields that the event itself answers and that are not among its fields.
 const ANSWERED: &[FieldId] =
@@ -64,6 +69,8 @@ pub(crate) struct Engine {
 struct Plans {
     by_sources: HashMap<Vec<u32>, Arc<Plan>>,
     shared: SharedFields,
+    /// Grows whenever a plan is replaced.
+    version: u32,
 }
 
 /// Where a schema's fields are.
@@ -90,6 +97,9 @@ struct Scratch {
     field: FieldScratch,
     memo: Memo,
     routes: Routes<Arc<Plan>>,
+    /// Of the plans that `routes` leads to.
+    plans_version: u32,
+    batches: u32,
     seen: Vec<(u16, u32)>,
     text: String,
     folded: String,
@@ -136,10 +146,11 @@ impl Engine {
             rules.push(EngineRule {
                 index,
                 node: matcher.node.clone(),
-                triggers: program.necessary(&matcher.node),
+                triggers: program.necessary(&matcher.node, &|_| None),
                 symbols: matcher.symbols.clone(),
             });
         }
+        program.make_eager(rules.iter().filter_map(|it| it.triggers.as_deref()).flatten().copied());
         Self {
             program,
             mapping,
@@ -221,6 +232,31 @@ impl Engine {
         if plans.by_sources.len() >= PLANS_MAX {
             plans.by_sources.clear();
         }
+        let plan = Arc::new(self.make_plan(sources, &mut plans.shared, SAMPLE_EVENTS_MIN, None));
+        plans.by_sources.insert(sources.to_vec(), Arc::clone(&plan));
+        plan
+    }
+
+    /// Has the rules of `plan`, of events with this `seen`, wait for what was rare among the events that it noted.
+    fn replan(&self, seen: &[(u16, u32)], plan: &Arc<Plan>, sample_events: u32) {
+        let sources = self.router.sources(seen);
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have done it.
+        if plans.by_sources.get(&sources).is_some_and(|it| Arc::ptr_eq(it, plan)) {
+            let observed = plan.observed();
+            let plan = Arc::new(self.make_plan(&sources, &mut plans.shared, sample_events, Some(&observed)));
+            plans.by_sources.insert(sources, plan);
+            plans.version = plans.version.wrapping_add(1);
+        }
+    }
+
+    fn make_plan(
+        &self,
+        sources: &[u32],
+        shared: &mut SharedFields,
+        sample_events: u32,
+        observed: Option<&dyn Fn(u32) -> Option<f64>>,
+    ) -> Plan {
         let everything = self.by_source.last().map(Vec::as_slice).unwrap_or_default();
         let mut asked: Vec<u32> = everything.to_vec();
         // Fields of a symbol, of every source through which some rule that uses it is asked.
@@ -245,12 +281,14 @@ impl Engine {
         asked.dedup();
         let rules = asked.iter().filter_map(|position| {
             let rule = self.rules.get(*position as usize)?;
-            Some(Asked { rule: *position, node: &rule.node, triggers: rule.triggers.as_deref() })
+            let triggers = match observed {
+                None => rule.triggers.as_deref().map(Cow::Borrowed),
+                Some(observed) => self.program.necessary(&rule.node, observed).map(Cow::Owned),
+            };
+            Some(Asked { rule: *position, node: &rule.node, triggers })
         });
         let slots = |symbol: Symbol| slots_of.get(&symbol).cloned().unwrap_or_default();
-        let plan = Arc::new(Plan::build(&self.program, rules, slots, &mut plans.shared));
-        plans.by_sources.insert(sources.to_vec(), Arc::clone(&plan));
-        plan
+        Plan::build(&self.program, rules, slots, shared, sample_events)
     }
 
     /// Calls `hit` with the index of every event and of every rule that it matches: events in order, rules in order.
@@ -273,6 +311,13 @@ impl Engine {
         scratch.items.resize(self.program.items.len(), 0);
         scratch.failed.resize(self.program.items.len(), 0);
         scratch.rules.resize(self.rules.len(), 0);
+        let version = self.plans.read().unwrap_or_else(PoisonError::into_inner).version;
+        if scratch.plans_version != version {
+            scratch.plans_version = version;
+            scratch.routes = Routes::default();
+        }
+        let is_sampled = scratch.batches % SAMPLE_PERIOD < SAMPLE_BATCHES;
+        scratch.batches = scratch.batches.wrapping_add(1);
         let mut values: Vec<Slotted> = Vec::with_capacity(64);
         let mut matched: Vec<u32> = Vec::new();
         for (index, event) in (0..).zip(batch.events()) {
@@ -290,6 +335,12 @@ impl Engine {
                 is_own: &binding.is_own,
             };
             self.evaluate_event(&mut scratch, &plan, &view, &mut matched);
+            if is_sampled
+                && let Some(sample_events) =
+                    plan.note(|item| scratch.items.get(item as usize) == Some(&scratch.generation))
+            {
+                self.replan(&scratch.seen, &plan, sample_events);
+            }
             matched.sort_unstable();
             for rule in matched.drain(..) {
                 hit(index, rule);

@@ -1,7 +1,8 @@
 //! What is asked of events that are the same sources: which field decides which items, and whom they wake.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::packed;
 use daachorse::DoubleArrayAhoCorasick;
@@ -9,13 +10,18 @@ use daachorse::DoubleArrayAhoCorasick;
 use super::field_plan::FieldPlan;
 use super::ir::{KEYWORD, Program, Symbol, visit};
 
+/// How many events tell at first which items are rare.
+pub(crate) const SAMPLE_EVENTS_MIN: u32 = 512;
+/// Each time twice as many do, up to so many.
+const SAMPLE_EVENTS_MAX: u32 = 65_536;
+
 /// A rule of a plan.
 pub(crate) struct Asked<'r> {
     /// Position in the engine's rules.
     pub(crate) rule: u32,
     pub(crate) node: &'r super::ir::Node,
     /// Items of which one holds whenever the rule does; the rule is evaluated for every event without.
-    pub(crate) triggers: Option<&'r [u32]>,
+    pub(crate) triggers: Option<Cow<'r, [u32]>>,
 }
 
 /// Rules that are asked together.
@@ -31,6 +37,19 @@ pub(crate) struct Plan {
     /// Rules that nothing wakes.
     pub(crate) always: Vec<u32>,
     pub(crate) is_empty: bool,
+    /// All items that its rules use.
+    items: Box<[u32]>,
+    sample: Mutex<Sample>,
+    /// How many events the sample has to have before it counts.
+    sample_events: u32,
+}
+
+/// How often which item held.
+#[derive(Default)]
+struct Sample {
+    events: u32,
+    /// By position in the plan's items.
+    held: Vec<u32>,
 }
 
 /// A field, and the rules that its items wake.
@@ -86,8 +105,9 @@ impl Plan {
         rules: impl Iterator<Item = Asked<'r>>,
         slots_of: impl Fn(Symbol) -> Vec<u32>,
         shared: &mut SharedFields,
+        sample_events: u32,
     ) -> Self {
-        let mut plan = Self::default();
+        let mut plan = Self { sample_events, ..Self::default() };
         let mut used: Vec<u32> = Vec::new();
         let mut symbols: Vec<Symbol> = Vec::new();
         let mut waiting: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -97,7 +117,7 @@ impl Plan {
             visit(asked.node, &mut |item| used.push(item), &mut |symbol| symbols.push(symbol));
             match asked.triggers {
                 Some(items) => {
-                    for item in items {
+                    for item in items.iter() {
                         waiting.entry(*item).or_default().push(asked.rule);
                     }
                 }
@@ -107,6 +127,7 @@ impl Plan {
         plan.is_empty = !any;
         used.sort_unstable();
         used.dedup();
+        plan.items = used.as_slice().into();
         let mut items_of: BTreeMap<Symbol, Vec<u32>> = BTreeMap::new();
         for item in used {
             if let Some(symbol) = program.items.get(item as usize).map(|it| it.symbol) {
@@ -174,10 +195,34 @@ impl Plan {
         self.fields.get(number as usize)
     }
 
+    /// Notes which items hold for an event; says with how many events a plan should be made anew from
+    /// [`observed`](Self::observed), once there are enough.
+    pub(crate) fn note(&self, holds: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        sample.held.resize(self.items.len(), 0);
+        for (item, held) in self.items.iter().zip(&mut sample.held) {
+            *held += u32::from(holds(*item));
+        }
+        sample.events += 1;
+        (sample.events == self.sample_events).then(|| self.sample_events.saturating_mul(2).min(SAMPLE_EVENTS_MAX))
+    }
+
+    /// In what share of the events noted an item held.
+    pub(crate) fn observed(&self) -> impl Fn(u32) -> Option<f64> {
+        let sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = f64::from(sample.events.max(1));
+        let shares: hashbrown::HashMap<u32, f64> =
+            self.items.iter().zip(&sample.held).map(|(item, held)| (*item, f64::from(*held) / events)).collect();
+        move |item| shares.get(&item).copied()
+    }
+
     /// Bytes of memory beside the shared field plans, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let fields: usize = self.fields.iter().map(|it| (it.starts.len() + it.rules.len()) * 4).sum();
-        fields + self.field_of_slot.len() * 2 + (self.slot_starts.len() + self.slots.len() + self.always.len()) * 4
+        fields
+            + self.field_of_slot.len() * 2
+            + self.items.len() * 8
+            + (self.slot_starts.len() + self.slots.len() + self.always.len()) * 4
     }
 }
 
