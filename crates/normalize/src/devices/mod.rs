@@ -20,6 +20,7 @@ mod pf;
 
 pub(crate) use cisco::Mnemonic;
 pub(crate) use fortigate::write as write_fortigate;
+pub(crate) use palo_alto::begins_row;
 
 /// Writes what the device says, if one speaks. `program` is the tag of the message as it stands.
 #[inline]

@@ -8,6 +8,7 @@ use panoptes_model::{BatchWriter, field};
 use super::write_own;
 use crate::context::Context;
 use crate::fact::{FAILURE, Fact, SUCCESS, write_user};
+use crate::time::Civil;
 use crate::{address, time};
 
 const DATASET: &str = "panw.panos";
@@ -154,14 +155,21 @@ const GLOBAL_PROTECT: Columns = &[
     "panw.panos.result",
 ];
 
+/// A number, then a time, then more: cheap to ask first.
+fn received(message: &str) -> Option<Civil> {
+    let comma = message.bytes().take(4).position(|it| it == b',').filter(|it| *it > 0)?;
+    let (civil, rest) = time::leading(message.get(comma + 1..)?)?;
+    rest.starts_with(',').then_some(civil)
+}
+
+/// Whether `message` begins like a row.
+pub(crate) fn begins_row(message: &str) -> bool {
+    received(message).is_some()
+}
+
 /// Writes what the row says, if it is one. Nothing is written if it is none.
 pub(super) fn write(writer: &mut BatchWriter<'_>, message: &str, context: &Context<'_>) -> bool {
-    // A number, then a time, then a serial number: cheap to ask first.
-    let Some(comma) = message.bytes().take(4).position(|it| it == b',') else { return false };
-    let Some((received, rest)) = message.get(comma + 1..).and_then(time::leading) else { return false };
-    if comma == 0 || !rest.starts_with(',') {
-        return false;
-    }
+    let Some(received) = received(message) else { return false };
     let columns: Vec<&str> = Row(Some(message)).take(COLUMNS_MAX).collect();
     let (Some(kind), Some(sub)) = (columns.get(3), columns.get(4)) else { return false };
     let tables: [Columns; 2] = match *kind {

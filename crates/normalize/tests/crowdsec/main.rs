@@ -71,7 +71,6 @@ fn score(test: &str, statements: &str) -> Option<Score> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the score is what the test is for")]
 fn what_crowdsecs_parsers_read_is_in_the_event() {
     let Ok(folder) = corpus::folder().read_dir() else {
         assert!(std::env::var_os("CI").is_none(), "no folder {}", corpus::folder().display());

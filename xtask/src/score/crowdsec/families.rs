@@ -26,18 +26,7 @@ impl Family {
 const SCENARIOS: &[(&[&str], Family)] = &[
     (&["impossible-travel", "auditd-", "postexploit", "cloudtrail", "suid-crash"], Family::Behaviour),
     (
-        &[
-            "cve-",
-            "_cve",
-            "log4",
-            "backdoor",
-            "w00tw00t",
-            "path-traversal",
-            "sqli",
-            "xss",
-            "vmsa-",
-            "open-proxy",
-        ],
+        &["cve-", "_cve", "log4", "backdoor", "w00tw00t", "path-traversal", "sqli", "xss", "vmsa-", "open-proxy"],
         Family::Exploit,
     ),
     (
