@@ -13,7 +13,6 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashMap;
-use memchr::memmem::Finder;
 use panoptes_model::{Event, EventBatch, FieldId, Schema, Value, field};
 
 use super::decode;
@@ -21,8 +20,8 @@ use super::field_plan::FieldScratch;
 use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
-use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, SharedFields};
-use super::router::{EVERYTHING, Router, Routes};
+use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, Shared};
+use super::router::{EVERYTHING, Looked, Router, Routes};
 use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
 
@@ -62,13 +61,12 @@ pub(crate) struct Engine {
     bindings: RwLock<Vec<Arc<Binding>>>,
     /// One for each thread that evaluates at the same time.
     scratches: Mutex<Vec<Scratch>>,
-    spelling: Spelling,
 }
 
 #[derive(Default)]
 struct Plans {
     by_sources: HashMap<Vec<u32>, Arc<Plan>>,
-    shared: SharedFields,
+    shared: Shared,
     /// Grows whenever a plan is replaced.
     version: u32,
 }
@@ -97,6 +95,7 @@ struct Scratch {
     field: FieldScratch,
     memo: Memo,
     routes: Routes<Arc<Plan>>,
+    looked: Looked,
     /// Of the plans that `routes` leads to.
     plans_version: u32,
     batches: u32,
@@ -162,7 +161,6 @@ impl Engine {
             plans: RwLock::default(),
             bindings: RwLock::default(),
             scratches: Mutex::default(),
-            spelling: Spelling::default(),
         }
     }
 
@@ -253,7 +251,7 @@ impl Engine {
     fn make_plan(
         &self,
         sources: &[u32],
-        shared: &mut SharedFields,
+        shared: &mut Shared,
         sample_events: u32,
         observed: Option<&dyn Fn(u32) -> Option<f64>>,
     ) -> Plan {
@@ -288,7 +286,9 @@ impl Engine {
             Some(Asked { rule: *position, node: &rule.node, triggers })
         });
         let slots = |symbol: Symbol| slots_of.get(&symbol).cloned().unwrap_or_default();
-        Plan::build(&self.program, rules, slots, shared, sample_events)
+        // What is part of a field's name is part of most records that have it.
+        let common = |piece: &str| self.slots.iter().any(|it| holds_folded(it, piece));
+        Plan::build(&self.program, rules, slots, shared, sample_events, &common)
     }
 
     /// Calls `hit` with the index of every event and of every rule that it matches: events in order, rules in order.
@@ -352,10 +352,10 @@ impl Engine {
     /// The sources that `event` is.
     pub(crate) fn sources_of(&self, event: Event<'_>) -> Vec<u32> {
         let mut seen = Vec::new();
-        let mut text = String::new();
+        let mut looked = Looked::default();
         for (slot, name) in (0..).zip(&self.slots) {
             if let Some(value) = event.get_named(name) {
-                self.router.look(&mut seen, &mut text, slot, value);
+                self.router.look(&mut seen, &mut looked, slot, value);
             }
         }
         seen.sort_unstable();
@@ -394,13 +394,13 @@ impl Engine {
             if self.router.is_tested(slot, mask)
                 && let Some(value) = event.value_at(position)
             {
-                self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
+                self.router.look(&mut scratch.seen, &mut scratch.looked, slot, value);
             }
             values.push(Slotted { slot, place: Place::At(position) });
         }
         for (slot, id) in &binding.answered {
             if let Some(value) = event.get(*id) {
-                self.router.look(&mut scratch.seen, &mut scratch.text, *slot, value);
+                self.router.look(&mut scratch.seen, &mut scratch.looked, *slot, value);
                 values.push(Slotted { slot: *slot, place: Place::Answered(*id) });
             }
         }
@@ -508,9 +508,9 @@ impl Engine {
             keywords.may_be_in(folded)
         };
         let original = view.event.original();
-        let is_json = is_json(original);
+        let is_json = is_json(view.event);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json || self.spelling.is_in(original) || may_be_in(original, &mut folded);
+        let worth_it = !is_json || view.event.is_spelled() || may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
                 if may_be_in(text, &mut folded) {
@@ -571,8 +571,7 @@ impl Engine {
     /// Bytes of memory of all that was compiled so far, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
-        plans.by_sources.values().map(|it| it.memory_bytes()).sum::<usize>()
-            + plans.shared.values().map(|it| it.memory_bytes()).sum::<usize>()
+        plans.by_sources.values().map(|it| it.memory_bytes()).sum::<usize>() + plans.shared.memory_bytes()
     }
 }
 
@@ -602,30 +601,14 @@ fn wake(
     }
 }
 
-fn is_json(original: &str) -> bool {
-    original.trim_ascii_start().starts_with('{')
+/// Whether the folded `piece` is in `name`, whatever the case of that.
+fn holds_folded(name: &str, piece: &str) -> bool {
+    name.as_bytes().windows(piece.len().max(1)).any(|it| it.eq_ignore_ascii_case(piece.as_bytes()))
 }
 
-/// Finds the escapes of JSON that may stand for a character that others write as it is: `\u0041`. (Of `\/` the prefilter
-/// of keywords knows.)
-struct Spelling {
-    unicode: Finder<'static>,
-}
-
-impl Default for Spelling {
-    fn default() -> Self {
-        Self { unicode: Finder::new("\\u") }
-    }
-}
-
-impl Spelling {
-    /// Whether the JSON text `json` may hold one. `\\users` is none: what follows is no number.
-    fn is_in(&self, json: &str) -> bool {
-        let bytes = json.as_bytes();
-        let is_number =
-            |at: usize| bytes.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        self.unicode.find_iter(bytes).any(is_number)
-    }
+/// Whether the record is a JSON object that was read as one.
+fn is_json(event: Event<'_>) -> bool {
+    !event.is_unparsed() && event.original().trim_ascii_start().starts_with('{')
 }
 
 /// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.
@@ -710,7 +693,7 @@ pub(crate) fn any_keyword_text(
 ) -> bool {
     let original = event.original();
     let span = original.as_bytes().as_ptr_range();
-    let is_json = is_json(original);
+    let is_json = is_json(event);
     if !is_json && visit(original) {
         return true;
     }

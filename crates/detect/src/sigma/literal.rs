@@ -260,9 +260,10 @@ mod tests {
         check(r"foo.*longest.*ab", &["longest"]);
         check(r"(?:abc){2,}x", &["abcx"]);
         check(r"(abc)?x", &[]);
-        check(r"\.[a-z]{1,6}%[ab]", &["%a", "%b"]);
-        check(r#""(?:\{\d\})+"\s*-f"#, &["\"{"]);
-        check(r"\$\{`?e`?n", &["${`e", "${e"]);
+        check(r"\.[a-z0-9_]{1,6}%[ab]", &["%a", "%b"]);
+        check(r#""(?:\{\d\})+"\s*-f"#, &[]);
+        check(r#"'(?:\{\d\})+'\s*-f"#, &["'{"]);
+        check(r"\$\{`?e`?n", &["${`e`n", "${`en", "${e`n", "${en"]);
         check(r"\w`-", &[]);
         check(r"(?:ab|ba){3,}%", &["ab%", "ba%"]);
         check("[\u{430}-\u{434}]", &[]);

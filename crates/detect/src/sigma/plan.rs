@@ -75,10 +75,10 @@ impl PlannedField {
 pub(crate) struct Keywords {
     pub(crate) field: PlannedField,
     /// `None`: every text has to be looked at.
-    prefilter: Option<Prefilter>,
+    prefilter: Option<Arc<Prefilter>>,
 }
 
-enum Prefilter {
+pub(crate) enum Prefilter {
     Few(packed::Searcher),
     Many(Box<DoubleArrayAhoCorasick<u32>>),
 }
@@ -87,7 +87,7 @@ impl Keywords {
     /// Whether a text that folds to `folded` can hold a keyword, also if it is JSON in which it is escaped.
     #[inline]
     pub(crate) fn may_be_in(&self, folded: &str) -> bool {
-        match &self.prefilter {
+        match self.prefilter.as_deref() {
             None => true,
             Some(Prefilter::Few(searcher)) => searcher.find(folded).is_some(),
             Some(Prefilter::Many(automaton)) => automaton.find_iter(folded.as_bytes()).next().is_some(),
@@ -95,8 +95,21 @@ impl Keywords {
     }
 }
 
-/// Field plans that several plans share, by slot-independent content.
-pub(crate) type SharedFields = hashbrown::HashMap<Box<[u32]>, Arc<FieldPlan>>;
+/// What several plans share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// By items.
+    fields: hashbrown::HashMap<Box<[u32]>, Arc<FieldPlan>>,
+    /// By number of the field plan.
+    prefilters: hashbrown::HashMap<u32, Option<Arc<Prefilter>>>,
+}
+
+impl Shared {
+    /// Bytes of memory, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.fields.values().map(|it| it.memory_bytes()).sum()
+    }
+}
 
 impl Plan {
     /// Plans `rules`, whose fields are in the slots that `slots_of` gives.
@@ -104,8 +117,9 @@ impl Plan {
         program: &Program,
         rules: impl Iterator<Item = Asked<'r>>,
         slots_of: impl Fn(Symbol) -> Vec<u32>,
-        shared: &mut SharedFields,
+        shared: &mut Shared,
         sample_events: u32,
+        common: &dyn Fn(&str) -> bool,
     ) -> Self {
         let mut plan = Self { sample_events, ..Self::default() };
         let mut used: Vec<u32> = Vec::new();
@@ -141,7 +155,8 @@ impl Plan {
         for (symbol, items) in items_of {
             if symbol == KEYWORD {
                 let field = planned(program, &items, &waiting, shared);
-                let prefilter = field.plan.literals(program).and_then(|it| prefilter(&it));
+                let made = || Some(Arc::new(prefilter(&field.plan.literals(program)?, common)?));
+                let prefilter = shared.prefilters.entry(field.plan.number).or_insert_with(made).clone();
                 plan.keywords = Some(Keywords { field, prefilter });
                 continue;
             }
@@ -226,14 +241,9 @@ impl Plan {
     }
 }
 
-fn planned(
-    program: &Program,
-    items: &[u32],
-    waiting: &BTreeMap<u32, Vec<u32>>,
-    shared: &mut SharedFields,
-) -> PlannedField {
-    let number = shared.len() as u32;
-    let plan = shared.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
+fn planned(program: &Program, items: &[u32], waiting: &BTreeMap<u32, Vec<u32>>, shared: &mut Shared) -> PlannedField {
+    let number = shared.fields.len() as u32;
+    let plan = shared.fields.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
     let mut field =
         PlannedField { plan: Arc::clone(plan), starts: Vec::with_capacity(items.len() + 1), rules: Vec::new() };
     for item in &*field.plan.items {
@@ -244,10 +254,20 @@ fn planned(
     field
 }
 
-/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings.
-fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
+/// How much of a keyword's piece tells how rare it is: so much is looked at first.
+const PIECE_BYTES: usize = 4;
+/// How long a piece is at most.
+const PIECE_BYTES_MAX: usize = 12;
+
+/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings; `common`
+/// says whether a piece of text is in many records.
+fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Prefilter> {
     let mut all: Vec<String> = Vec::new();
     for literal in literals {
+        if let Some(piece) = rarest_piece(literal, common) {
+            all.push(piece.to_owned());
+            continue;
+        }
         let once = json_escaped(literal);
         let twice = json_escaped(&once);
         if literal.contains('/') {
@@ -260,6 +280,28 @@ fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
     match packed::Config::new().builder().extend(&all).build() {
         Some(searcher) => Some(Prefilter::Few(searcher)),
         None => DoubleArrayAhoCorasick::with_values(all.iter().zip(0..)).ok().map(|it| Prefilter::Many(Box::new(it))),
+    }
+}
+
+/// The piece of `literal` that is likely to be in the fewest texts and that JSON writes as it is, if there is one.
+fn rarest_piece<'l>(literal: &'l str, common: &dyn Fn(&str) -> bool) -> Option<&'l str> {
+    let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'/');
+    let pieces = (0..literal.len()).filter_map(|start| Some((start, literal.get(start..start + PIECE_BYTES)?)));
+    let plain = pieces.filter(|(_, it)| it.bytes().all(is_plain));
+    let (start, _) = plain.min_by_key(|(_, it)| (common(it), it.bytes().map(frequency).sum::<u32>()))?;
+    let rest = literal.get(start..)?;
+    let length = rest.bytes().take(PIECE_BYTES_MAX).take_while(|it| is_plain(*it)).count();
+    rest.get(..length)
+}
+
+/// How often a byte is in folded log text, roughly; twice the logarithm.
+fn frequency(byte: u8) -> u32 {
+    match byte {
+        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'0' => 12,
+        b' ' | b'.' | b'-' | b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'1'..=b'9' | b':' | b',' => 10,
+        b'f' | b'g' | b'h' | b'w' | b'y' | b'b' | b'v' | b'_' | b'=' => 8,
+        b'k' | b'x' | b'j' | b'q' | b'z' => 6,
+        _ => 4,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Definition {
     pub(super) file: String,
     pub(super) service: String,
     pub(super) dataset: String,
+    /// Nobody in particular: it says neither whose a record is nor, where another does, of which dataset.
+    pub(super) anonymous: bool,
     /// In lower case.
     pub(super) programs: Vec<String>,
     pub(super) lines: Vec<Line>,
@@ -173,6 +175,7 @@ impl Reader<'_> {
             file: self.file.name.clone(),
             service: String::new(),
             dataset: String::new(),
+            anonymous: false,
             programs: Vec::new(),
             lines: Vec::new(),
             events: Vec::new(),
@@ -183,6 +186,10 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "service" => definition.service = self.text(value).unwrap_or_default(),
                 "dataset" => definition.dataset = self.text(value).unwrap_or_default(),
+                "anonymous" => match value.get_ref() {
+                    DeValue::Boolean(flag) => definition.anonymous = *flag,
+                    _ => self.error(value.span().start, "`anonymous` is true or false".to_owned()),
+                },
                 "programs" => {
                     for (offset, name) in self.texts(value) {
                         if is_program(&name) {

@@ -194,6 +194,11 @@ impl ServiceFormats {
         self.of_program(name).next().map(|(_, it)| (it.definition.dataset.as_str(), it.definition.service.as_str()))
     }
 
+    /// Whether `text` has a fixed text of some service: not yet that it is one's.
+    pub(crate) fn may_know(&self, text: &str) -> bool {
+        self.bare.automaton.as_ref().is_some_and(|it| it.is_match(text))
+    }
+
     /// Reads a line of a service's own file into the open event. `false`, with nothing written, if it is of none.
     pub(crate) fn read_line(&self, writer: &mut BatchWriter<'_>, line: &str, context: &Context<'_>) -> bool {
         let line = line.trim_ascii();
@@ -356,8 +361,12 @@ impl Sink<'_, '_, '_> {
         let nothing = Event::default();
         let event = event.unwrap_or(&nothing);
         self.constant(field::EVENT_KIND, "event");
-        self.constant(field::EVENT_DATASET, event.dataset.as_deref().unwrap_or(&definition.dataset));
-        self.constant(field::SERVICE_NAME, &definition.service);
+        if !definition.anonymous || !self.writer.has(field::EVENT_DATASET) {
+            self.constant(field::EVENT_DATASET, event.dataset.as_deref().unwrap_or(&definition.dataset));
+        }
+        if !definition.anonymous {
+            self.constant(field::SERVICE_NAME, &definition.service);
+        }
         self.list(field::EVENT_CATEGORY, &event.category);
         self.list(field::EVENT_TYPE, &event.kind);
         for (id, word) in [(field::EVENT_ACTION, &event.action), (field::EVENT_OUTCOME, &event.outcome)] {
@@ -409,7 +418,11 @@ impl Sink<'_, '_, '_> {
             return;
         }
         match target {
-            Target::Message => self.writer.text(field::MESSAGE, value),
+            Target::Message => {
+                if !self.writer.has(field::MESSAGE) {
+                    self.writer.text(field::MESSAGE, value);
+                }
+            }
             Target::Time => self.time(shape, value),
             Target::Source => {
                 for id in [field::SOURCE_IP, field::SOURCE_ADDRESS] {
