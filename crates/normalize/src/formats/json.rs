@@ -69,14 +69,7 @@ fn understand(writer: &mut BatchWriter<'_>, start: usize, text: &str, context: &
     {
         return;
     }
-    if let Some(message) = service_message(writer, context) {
-        // What the object's own keys say stays where the message says nothing.
-        if !writer.has(field::EVENT_DATASET) {
-            writer.text(field::EVENT_DATASET, "json");
-        }
-        context.services.read_line(writer, &message, context);
-    }
-    names::classify(writer);
+    super::write_carried_message(writer, context);
     if !writer.has(field::EVENT_KIND) {
         writer.text(field::EVENT_KIND, "event");
     }
@@ -122,17 +115,6 @@ fn shipped_line(writer: &BatchWriter<'_>) -> Option<String> {
     (looks_like_one && !writer.has(field::EVENT_CATEGORY)).then(|| message.to_owned())
 }
 
-/// The message, if a service may have written it whose messages are told by files. A copy, because the message may have
-/// been decoded.
-fn service_message(writer: &BatchWriter<'_>, context: &Context<'_>) -> Option<String> {
-    match writer.get(field::MESSAGE) {
-        Some(Value::Text(message)) if !writer.has(field::EVENT_CATEGORY) && context.services.may_know(message) => {
-            Some(message.to_owned())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -151,13 +133,9 @@ mod tests {
                 message: Unauthorized access from 192.168.1.100
                 log.level: critical
                 service.name: api-gateway
-                event.dataset: json
-                event.kind: event
-                event.category: authentication
-                event.type: start
-                event.action: login
-                event.outcome: failure
                 source.ip: 192.168.1.100
+                event.kind: event
+                event.dataset: json
                 panoptes.format: json
             "#]],
         );

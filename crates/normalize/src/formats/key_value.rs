@@ -71,7 +71,7 @@ fn write_pairs(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) 
     write_own(writer, text, context, 0);
     names::map(writer, start, context);
     if !context.services.read_record(writer, start, context) {
-        names::classify(writer);
+        super::write_carried_message(writer, context);
     }
 }
 
@@ -203,6 +203,10 @@ mod tests {
                 message: login failed
                 user.name: bob
                 source.ip: 203.0.113.9
+                event.category: authentication
+                event.type: start
+                event.action: login
+                event.outcome: failure
                 event.kind: event
                 event.dataset: keyvalue
                 panoptes.format: key_value

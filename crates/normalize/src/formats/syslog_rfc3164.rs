@@ -142,6 +142,8 @@ impl<'t> Header<'t> {
             return Self { host: None, tag: Some(tag), message: tag.message };
         }
         let rest = rest.trim_start_matches(' ');
+        // Some relays write the host twice.
+        let rest = rest.strip_prefix(first).and_then(|it| it.strip_prefix(' ')).unwrap_or(rest);
         match Tag::of(rest) {
             Some(tag) => Self { host: Some(first), tag: Some(tag), message: tag.message },
             None => Self { host: Some(first), tag: None, message: rest },

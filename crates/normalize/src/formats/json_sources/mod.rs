@@ -22,6 +22,7 @@ mod okta;
 mod onelogin;
 mod opencanary;
 mod spread;
+mod suricata;
 mod w3c;
 mod wrapped;
 mod zeek;
@@ -36,6 +37,7 @@ use crate::context::Context;
 /// Every product, the ones that are told apart most surely first.
 static ALL: &[&JsonSource] = &[
     &zeek::KIND,
+    &suricata::KIND,
     &w3c::KIND,
     &cloudtrail::KIND,
     &kubernetes::KIND,
@@ -96,6 +98,7 @@ marks! {
     CATEGORY "category",
     CATEGORY_UPPER "Category",
     CREATED_AT "created_at",
+    DEST_IP "dest_ip",
     DATA_METHOD_NAME "data.protoPayload.methodName",
     DETAIL_EVENT_SOURCE "detail.eventSource",
     DISPLAY_MESSAGE "displayMessage",
@@ -107,6 +110,7 @@ marks! {
     EVENT_TYPE_ID "event_type_id",
     EVENTS "events",
     FACTOR "factor",
+    FLOW_ID "flow_id",
     ID_APPLICATION_NAME "id.applicationName",
     LEGACY_EVENT_TYPE "legacyEventType",
     LOG "log",
@@ -130,6 +134,7 @@ marks! {
     RISK_EVENT_TYPE "riskEventType",
     RISK_EVENT_TYPE_UPPER "RiskEventType",
     SERVICE_NAME "protoPayload.serviceName",
+    SURICATA_EVENT_TYPE "event_type",
     TARGET_RESOURCES "TargetResources",
     TIME "time",
     TXID "txid",
@@ -157,6 +162,7 @@ const ORDINARY: Marks = mark::MESSAGE
     .and(mark::EVENTS)
     .and(mark::CREATED_AT)
     .and(mark::AUDIT_DATA)
+    .and(mark::SURICATA_EVENT_TYPE)
     .and(mark::PROPERTIES_LOG);
 
 /// Keys below which a whole record of another product may stand, and the key that says so.
