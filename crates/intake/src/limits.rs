@@ -109,6 +109,15 @@ pub const REJECTED_LISTED_MAX: usize = 100;
 /// What `Retry-After` says.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
+// Elasticsearch's `_bulk`.
+
+/// How many items one request may have. Beyond is 413: each has a place in the answer, too.
+pub const BULK_ITEMS_MAX: usize = 65_536;
+/// The longest name of an index and the longest id of a document, as Elasticsearch has them. Beyond, the item is
+/// refused.
+pub const BULK_INDEX_BYTES_MAX: usize = 255;
+pub const BULK_ID_BYTES_MAX: usize = 512;
+
 // JSON and CSV.
 
 /// How deep an element of a JSON array may nest for its end to be found. A deeper one is rejected together with all

@@ -7,9 +7,9 @@
 //!
 //! `?source=NAME` or the header `X-Panoptes-Source` names the source.
 
-mod answer;
-mod body;
-mod request;
+pub(super) mod answer;
+pub(super) mod body;
+pub(super) mod request;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,14 +74,15 @@ impl Default for HttpConfig {
 }
 
 /// The input behind the route.
-pub struct HttpInput(Arc<Shared>);
+pub struct HttpInput(pub(super) Arc<Shared>);
 
-struct Shared {
-    config: HttpConfig,
-    context: Context,
-    bodies: Arc<Budget>,
+/// What everything that takes bodies on one listener shares: its limits above all.
+pub(super) struct Shared {
+    pub(super) config: HttpConfig,
+    pub(super) context: Context,
+    pub(super) bodies: Arc<Budget>,
     /// Requests that are being settled. They go on when their client has gone.
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
 }
 
 impl HttpInput {

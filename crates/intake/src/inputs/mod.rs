@@ -2,6 +2,7 @@
 //!
 //! To add one: copy [`tcp`](TcpInput)'s file, list its `KIND` in [`ALL`], and teach `tests/contract.rs` to feed it.
 
+mod elasticsearch;
 mod file;
 mod http;
 mod import;
@@ -11,6 +12,7 @@ mod syslog_tcp;
 mod syslog_udp;
 mod tcp;
 
+pub use self::elasticsearch::ElasticsearchInput;
 pub use self::file::{
     FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, FileTailer, IdentityMalformed, StartAt, Step,
     VAR_LOG,
@@ -36,4 +38,4 @@ pub struct InputKind {
 
 /// Every input.
 pub static ALL: &[&InputKind] =
-    &[&file::KIND, &http::KIND, &import::KIND, &stdin::KIND, &syslog_tcp::KIND, &syslog_udp::KIND, &tcp::KIND];
+    &[&elasticsearch::KIND, &file::KIND, &http::KIND, &import::KIND, &stdin::KIND, &syslog_tcp::KIND, &syslog_udp::KIND, &tcp::KIND];

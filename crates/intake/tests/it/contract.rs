@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use panoptes_intake::Context;
 use panoptes_intake::inputs::{
-    ALL, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig, StartAt, StdinConfig,
+    ALL, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig, StartAt, StdinConfig,
     StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,6 +28,19 @@ fn lines() -> Vec<u8> {
     let mut text = RECORDS.join(&b'\n');
     text.push(b'\n');
     text
+}
+
+/// A record as the document that a shipper makes of it.
+fn object(record: &[u8]) -> String {
+    serde_json::json!({ "message": String::from_utf8_lossy(record) }).to_string()
+}
+
+/// What the record that `line` is becomes in the input called `name`.
+fn expected(name: &str, line: &[u8]) -> String {
+    match name {
+        "elasticsearch" => object(line),
+        _ => String::from_utf8_lossy(line).into_owned(),
+    }
 }
 
 /// Feeds `RECORDS` to the input called `name`, waits until they are taken, and stops it.
@@ -95,6 +108,25 @@ async fn feed(name: &str, context: Context) {
             // The server holds the input's handle to the queue.
             running.abort();
         }
+        "elasticsearch" => {
+            let http = HttpInput::new(HttpConfig::default(), context);
+            let listener = tokio::net::TcpListener::bind(any).await.unwrap();
+            let mut stream = connect(listener.local_addr().unwrap()).await;
+            let router = ElasticsearchInput::beside(&http).router();
+            let running = tokio::spawn(async move { axum::serve(listener, router).await });
+            let body: String = RECORDS.iter().map(|it| format!("{{\"index\":{{}}}}\n{}\n", object(it))).collect();
+            let head = format!(
+                "POST /_bulk HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
+            let mut reply = String::new();
+            soon(stream.read_to_string(&mut reply)).await.unwrap();
+            assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("\"errors\":false"), "{reply}");
+            shutdown.cancel();
+            http.drained().await;
+            running.abort();
+        }
         "stdin" => {
             let input = StdinInput::new(StdinConfig::default(), std::io::Cursor::new(lines()));
             input.run(context).await.unwrap();
@@ -133,7 +165,7 @@ async fn every_input_accounts_for_every_record() {
         let counters = context.counters.clone();
         let (records, ()) = tokio::join!(pipeline.rest(), feed(kind.name, context));
         let mut texts: Vec<_> = records.iter().map(|it| it.text.clone()).collect();
-        let mut expected: Vec<_> = RECORDS.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        let mut expected: Vec<_> = RECORDS.iter().map(|it| expected(kind.name, it)).collect();
         texts.sort();
         expected.sort();
         assert_eq!(texts, expected, "{}", kind.name);

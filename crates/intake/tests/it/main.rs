@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod contract;
+mod elasticsearch;
 mod event_log;
 mod file;
 mod http;
