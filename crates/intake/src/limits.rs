@@ -72,6 +72,19 @@ pub const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// After a failed `accept` (no file handles left, say) so long is waited.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+// TLS.
+
+/// A handshake must be over after so long, the wait for its turn included. Later the connection is closed.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many handshakes of one listener are under way at a time: each costs a signature. Further ones wait.
+pub const TLS_HANDSHAKES_MAX: usize = 64;
+/// How long a peer may take to hear that the connection ends. Then it is closed all the same.
+pub const TLS_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a failed handshake is told. Those between are only counted.
+pub const TLS_TOLD_SECONDS: i64 = 60;
+/// The largest file of certificates or keys. A larger one is refused.
+pub const PEM_BYTES_MAX: u64 = 4 << 20;
+
 // Datagrams.
 
 /// The largest datagram that UDP can carry.

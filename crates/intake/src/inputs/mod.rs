@@ -9,8 +9,10 @@ mod import;
 mod listener;
 mod stdin;
 mod syslog_tcp;
+mod syslog_tls;
 mod syslog_udp;
 mod tcp;
+mod tls;
 
 pub use self::elasticsearch::ElasticsearchInput;
 pub use self::file::{
@@ -21,8 +23,10 @@ pub use self::http::{HttpConfig, HttpInput};
 pub use self::import::{FileProblem, Import, ImportConfig, ImportSummary, Problem, Progress};
 pub use self::stdin::{StdinConfig, StdinInput};
 pub use self::syslog_tcp::{SyslogTcpConfig, SyslogTcpInput};
+pub use self::syslog_tls::{SyslogTlsConfig, SyslogTlsInput};
 pub use self::syslog_udp::{SyslogUdpConfig, SyslogUdpInput};
 pub use self::tcp::{TcpConfig, TcpInput};
+pub use self::tls::{TlsError, TlsFiles};
 
 /// What there is to say about an input before it runs.
 #[derive(Debug)]
@@ -38,4 +42,4 @@ pub struct InputKind {
 
 /// Every input.
 pub static ALL: &[&InputKind] =
-    &[&elasticsearch::KIND, &file::KIND, &http::KIND, &import::KIND, &stdin::KIND, &syslog_tcp::KIND, &syslog_udp::KIND, &tcp::KIND];
+    &[&elasticsearch::KIND, &file::KIND, &http::KIND, &import::KIND, &stdin::KIND, &syslog_tcp::KIND, &syslog_tls::KIND, &syslog_udp::KIND, &tcp::KIND];

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use panoptes_intake::Context;
 use panoptes_intake::inputs::{
     ALL, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig, StartAt, StdinConfig,
-    StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+    StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput,
+    TcpConfig, TcpInput, TlsFiles,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 
 use crate::support::{balanced, clock, connect, send, soon, start};
+use crate::syslog_tls::connect_tls;
 
 /// Lines that are awkward in one way or another; each is a record.
 const RECORDS: &[&[u8]] = &[
@@ -71,6 +73,21 @@ async fn feed(name: &str, context: Context) {
             let address = input.local_addr();
             let running = tokio::spawn(input.run(context));
             send(address, &lines()).await;
+            soon(taken).await;
+            shutdown.cancel();
+            running.await.unwrap();
+        }
+        "syslog_tls" => {
+            let folder = tempfile::tempdir().unwrap();
+            let (files, _) = TlsFiles::self_signed(folder.path(), vec!["localhost".to_owned()]).unwrap();
+            let trusted = files.certificate.clone();
+            let config = SyslogTlsConfig { address: any, ..SyslogTlsConfig::new(files) };
+            let input = SyslogTlsInput::bind(config, clock()).await.unwrap();
+            let address = input.local_addr();
+            let running = tokio::spawn(input.run(context));
+            let mut stream = connect_tls(address, &trusted, None).await.unwrap();
+            stream.write_all(&lines()).await.unwrap();
+            stream.shutdown().await.unwrap();
             soon(taken).await;
             shutdown.cancel();
             running.await.unwrap();

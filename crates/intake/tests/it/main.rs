@@ -10,4 +10,5 @@ mod http;
 mod import;
 mod support;
 mod syslog;
+mod syslog_tls;
 mod tcp;
