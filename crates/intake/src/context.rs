@@ -36,6 +36,8 @@ pub enum InputError {
     Bind { input: &'static str, address: std::net::SocketAddr, cure: &'static str, source: std::io::Error },
     #[error("`{pattern}` is not a file pattern: write `*` for any name, `**` for any folders, `[*]` for a star")]
     Pattern { pattern: String, source: glob::PatternError },
+    #[error("the journal cannot be read, as `{program}` could not be run: {cure}")]
+    Journalctl { program: String, cure: &'static str, source: std::io::Error },
     #[error("input `{input}` could not set up TLS")]
     Tls { input: &'static str, source: TlsError },
 }

@@ -28,6 +28,7 @@ mod flight;
 mod framing;
 mod headed;
 pub mod inputs;
+mod journal;
 pub mod limits;
 mod pattern;
 mod sink;

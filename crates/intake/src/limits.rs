@@ -153,6 +153,24 @@ pub const ROWS_BYTES_MAX: usize = 1 << 20;
 /// that at the beginning of the file, or is not seen: rows that do not fit it stay text.
 pub const HEADER_LOOKBACK_BYTES: usize = 1 << 20;
 
+// The journal.
+
+/// How much of one value is kept. Its rest is cut and counted.
+pub const JOURNAL_VALUE_BYTES_MAX: usize = 256 << 10;
+/// How long a value may say that it is: no journal holds longer ones. Beyond, the stream is taken for damaged.
+pub const JOURNAL_VALUE_CLAIMED_MAX: u64 = 1 << 30;
+/// How many fields one entry may have: as many as the journal itself takes. Further ones are left out.
+pub const JOURNAL_FIELDS_MAX: usize = 1_024;
+/// The longest name of a field, as the journal has it. Beyond, the stream is taken for damaged.
+pub const JOURNAL_NAME_BYTES_MAX: usize = 64;
+/// `journalctl` is started again so long after it ended; twice as long each time until it has had something to say.
+pub const JOURNAL_RESTART_PAUSE: Duration = Duration::from_secs(1);
+pub const JOURNAL_RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// After so many starts in vain a cursor is given up for the time that it states: entries may then come twice.
+pub const JOURNAL_CURSOR_TRIES_MAX: u32 = 3;
+/// How much of what `journalctl` complains about is kept to be told.
+pub const JOURNAL_COMPLAINT_BYTES_MAX: usize = 1 << 10;
+
 // Files.
 
 /// How many files are watched at once: each holds a file handle. Further ones wait until others are gone; a warning

@@ -17,6 +17,7 @@ mod probes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::request::Parts;
@@ -24,16 +25,15 @@ use axum::http::{HeaderName, HeaderValue, Request};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::post;
-use axum::Router;
 use panoptes_model::{Origin, RawBatch};
 use panoptes_stdx::ErrorChain;
 
 use self::bulk::{Bulk, Wanted};
+use super::HttpInput;
 use super::InputKind;
 use super::http::answer::Refusal;
 use super::http::request::{encoding, named_source};
 use super::http::{Shared, body};
-use super::HttpInput;
 use crate::budget::Lease;
 use crate::counters::{Counters, RejectReason, SourceCounts};
 use crate::flight::Flight;
@@ -123,12 +123,7 @@ async fn answer_bulk(shared: &Arc<Shared>, index: Option<String>, request: Reque
     }
 }
 
-async fn answer_document(
-    shared: &Arc<Shared>,
-    index: String,
-    id: Option<String>,
-    request: Request<Body>,
-) -> Response {
+async fn answer_document(shared: &Arc<Shared>, index: String, id: Option<String>, request: Request<Body>) -> Response {
     match take(shared, Wanted::Document { index, id }, request).await {
         Ok(taken) => taken.into_document_response(),
         Err(refusal) => answer::refused(refusal),
@@ -202,11 +197,7 @@ async fn take_body(shared: &Arc<Shared>, parts: &Parts, wanted: Wanted, body: Bo
 }
 
 /// Hands the batches on and waits until they are durable.
-async fn settle(
-    shared: &Shared,
-    mut bulk: Bulk,
-    lease: Lease,
-) -> Result<(Bulk, Vec<Option<SinkError>>), Refusal> {
+async fn settle(shared: &Shared, mut bulk: Bulk, lease: Lease) -> Result<(Bulk, Vec<Option<SinkError>>), Refusal> {
     let counters = &shared.context.counters;
     let batches = std::mem::take(&mut bulk.batches);
     let pages: Vec<_> = batches.iter().map(|it| pages(counters, it)).collect();

@@ -6,6 +6,7 @@ mod elasticsearch;
 mod file;
 mod http;
 mod import;
+mod journald;
 mod listener;
 mod stdin;
 mod syslog_tcp;
@@ -21,6 +22,7 @@ pub use self::file::{
 };
 pub use self::http::{HttpConfig, HttpInput};
 pub use self::import::{FileProblem, Import, ImportConfig, ImportSummary, Problem, Progress};
+pub use self::journald::{JournaldConfig, JournaldInput, OwnService};
 pub use self::stdin::{StdinConfig, StdinInput};
 pub use self::syslog_tcp::{SyslogTcpConfig, SyslogTcpInput};
 pub use self::syslog_tls::{SyslogTlsConfig, SyslogTlsInput};
@@ -41,5 +43,15 @@ pub struct InputKind {
 }
 
 /// Every input.
-pub static ALL: &[&InputKind] =
-    &[&elasticsearch::KIND, &file::KIND, &http::KIND, &import::KIND, &stdin::KIND, &syslog_tcp::KIND, &syslog_tls::KIND, &syslog_udp::KIND, &tcp::KIND];
+pub static ALL: &[&InputKind] = &[
+    &elasticsearch::KIND,
+    &file::KIND,
+    &http::KIND,
+    &import::KIND,
+    &journald::KIND,
+    &stdin::KIND,
+    &syslog_tcp::KIND,
+    &syslog_tls::KIND,
+    &syslog_udp::KIND,
+    &tcp::KIND,
+];

@@ -68,8 +68,7 @@ impl TlsFiles {
     /// The self-signed certificate in `folder`, made on first use for `names` (host names and addresses). Returns
     /// whether it is new. Encrypts; who is at the other end, clients only know if they are given the certificate.
     pub fn self_signed(folder: &Path, names: Vec<String>) -> Result<(Self, bool), TlsError> {
-        let files =
-            Self { certificate: folder.join("certificate.pem"), key: folder.join("key.pem"), client_ca: None };
+        let files = Self { certificate: folder.join("certificate.pem"), key: folder.join("key.pem"), client_ca: None };
         let unreadable = |path: &Path| {
             let path = path.to_path_buf();
             |source| TlsError::Read { path, source }
@@ -161,11 +160,8 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
             .map_err(|_| TlsError::NoKey { path: files.key.clone() })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let unusable = |source| TlsError::Unusable {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-            source,
-        };
+        let unusable =
+            |source| TlsError::Unusable { certificate: files.certificate.clone(), key: files.key.clone(), source };
         let builder = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Time(clock)))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use panoptes_intake::Context;
 use panoptes_intake::inputs::{
-    ALL, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig, StartAt, StdinConfig,
-    StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput,
-    TcpConfig, TcpInput, TlsFiles,
+    ALL, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig,
+    JournaldInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput,
+    SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput, TlsFiles,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 
+use crate::journald;
 use crate::support::{balanced, clock, connect, send, soon, start};
 use crate::syslog_tls::connect_tls;
 
@@ -38,8 +39,12 @@ fn object(record: &[u8]) -> String {
 }
 
 /// What the record that `line` is becomes in the input called `name`.
-fn expected(name: &str, line: &[u8]) -> String {
+fn expected(name: &str, number: usize, line: &[u8]) -> String {
     match name {
+        "journald" => {
+            let message = String::from_utf8_lossy(line);
+            serde_json::json!({ "__CURSOR": format!("s=1;i={number};t=f4240"), "MESSAGE": message }).to_string()
+        }
         "elasticsearch" => object(line),
         _ => String::from_utf8_lossy(line).into_owned(),
     }
@@ -144,6 +149,17 @@ async fn feed(name: &str, context: Context) {
             http.drained().await;
             running.abort();
         }
+        "journald" => {
+            let journal = tempfile::tempdir().unwrap();
+            for (number, record) in (1..).zip(RECORDS) {
+                journald::put(journal.path(), number, record, "");
+            }
+            let input = JournaldInput::new(journald::config(journal.path()), None).unwrap();
+            let running = tokio::spawn(input.run(context));
+            soon(taken).await;
+            shutdown.cancel();
+            running.await.unwrap();
+        }
         "stdin" => {
             let input = StdinInput::new(StdinConfig::default(), std::io::Cursor::new(lines()));
             input.run(context).await.unwrap();
@@ -182,7 +198,7 @@ async fn every_input_accounts_for_every_record() {
         let counters = context.counters.clone();
         let (records, ()) = tokio::join!(pipeline.rest(), feed(kind.name, context));
         let mut texts: Vec<_> = records.iter().map(|it| it.text.clone()).collect();
-        let mut expected: Vec<_> = RECORDS.iter().map(|it| expected(kind.name, it)).collect();
+        let mut expected: Vec<_> = (1..).zip(RECORDS).map(|(n, it)| expected(kind.name, n, it)).collect();
         texts.sort();
         expected.sort();
         assert_eq!(texts, expected, "{}", kind.name);

@@ -24,10 +24,9 @@ async fn each_item_has_its_place_in_the_answer() {
                 {\"create\":{}}\n{\"message\":\n\
                 {\"delete\":{\"_id\":\"gone\"}}\n\
                 {\"create\":{\"_index\":\"mail\"}}\n{\"message\":\"b\"}\n";
-    for (path, encoding, bytes) in [
-        ("/app/_bulk", "identity", body.as_bytes().to_vec()),
-        ("/app/_doc/_bulk", "gzip", gzip(body.as_bytes())),
-    ] {
+    for (path, encoding, bytes) in
+        [("/app/_bulk", "identity", body.as_bytes().to_vec()), ("/app/_doc/_bulk", "gzip", gzip(body.as_bytes()))]
+    {
         let header = format!("Content-Encoding: {encoding}");
         let (reply, records) = post_to(address, path, &mut pipeline, &[NDJSON, &header], &bytes).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.json);
@@ -35,7 +34,10 @@ async fn each_item_has_its_place_in_the_answer() {
         assert!(reply.head.contains("x-elastic-product: elasticsearch"), "{}", reply.head);
         assert_eq!(reply.json["errors"], true);
         let items = reply.json["items"].as_array().unwrap();
-        assert_eq!((&items[0]["index"]["_index"], &items[0]["index"]["_id"]), (&"web-2024.01.15".into(), &"one".into()));
+        assert_eq!(
+            (&items[0]["index"]["_index"], &items[0]["index"]["_id"]),
+            (&"web-2024.01.15".into(), &"one".into())
+        );
         assert!(items[1]["create"]["error"]["reason"].as_str().unwrap().starts_with("line 4: "), "{}", items[1]);
         assert_eq!((&items[1]["create"]["_index"], &items[2]["delete"]["_id"]), (&"app".into(), &"gone".into()));
         assert!(items[3]["create"]["_id"].as_str().is_some_and(|it| !it.is_empty()));

@@ -8,6 +8,7 @@ mod event_log;
 mod file;
 mod http;
 mod import;
+mod journald;
 mod support;
 mod syslog;
 mod syslog_tls;

@@ -53,8 +53,7 @@ async fn listen(context: &Context, change: impl FnOnce(&mut SyslogTlsConfig)) ->
     let folder = tempfile::tempdir().unwrap();
     let (files, _) = TlsFiles::self_signed(folder.path(), vec!["localhost".to_owned()]).unwrap();
     let trusted = files.certificate.clone();
-    let mut config =
-        SyslogTlsConfig { address: "127.0.0.1:0".parse().unwrap(), ..SyslogTlsConfig::new(files) };
+    let mut config = SyslogTlsConfig { address: "127.0.0.1:0".parse().unwrap(), ..SyslogTlsConfig::new(files) };
     change(&mut config);
     let input = SyslogTlsInput::bind(config, clock()).await.unwrap();
     let address = input.local_addr();

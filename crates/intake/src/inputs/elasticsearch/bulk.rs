@@ -68,8 +68,14 @@ pub(super) struct Item {
 
 pub(super) enum Fate {
     /// The number of the batch that its document is in.
-    Taken { batch: usize },
-    Refused { kind: &'static str, reason: String, counted_as: RejectReason },
+    Taken {
+        batch: usize,
+    },
+    Refused {
+        kind: &'static str,
+        reason: String,
+        counted_as: RejectReason,
+    },
 }
 
 /// What a request holds.
@@ -254,7 +260,9 @@ impl Cutter<'_> {
 fn action(number: u64, line: &[u8]) -> Result<(Action, Meta<'_>), Refusal> {
     let malformed = |what: &str| {
         let wanted = r#"`{"index":{}}` or `{"create":{}}`"#;
-        Refusal::malformed(format!("line {number} is no action such as {wanted}: {what}; nothing of the request was taken"))
+        Refusal::malformed(format!(
+            "line {number} is no action such as {wanted}: {what}; nothing of the request was taken"
+        ))
     };
     let text = std::str::from_utf8(line).map_err(|_| malformed("it is not UTF-8"))?;
     if text.len() >= LINE_BYTES_MAX {
@@ -394,10 +402,12 @@ mod tests {
     }
 
     fn texts(bulk: &Bulk) -> Vec<(String, u64, &str)> {
-        let of = |batch| move |it: &RawRecord| {
-            let batch: &RawBatch = batch;
-            let source = batch.origin_of(it).unwrap().source.clone();
-            (source, it.position, std::str::from_utf8(batch.bytes_of(it)).unwrap())
+        let of = |batch| {
+            move |it: &RawRecord| {
+                let batch: &RawBatch = batch;
+                let source = batch.origin_of(it).unwrap().source.clone();
+                (source, it.position, std::str::from_utf8(batch.bytes_of(it)).unwrap())
+            }
         };
         bulk.batches.iter().flat_map(|it| it.records.iter().map(of(it))).collect()
     }
@@ -447,7 +457,9 @@ mod tests {
 
     #[test]
     fn what_is_no_action_refuses_the_request_with_its_line() {
-        for line in ["{\"a\":1}", "{\"index\":null}", "index", "{\"index\":{},\"create\":{}}", "{\"index\":{\"_index\":1}}"] {
+        for line in
+            ["{\"a\":1}", "{\"index\":null}", "index", "{\"index\":{},\"create\":{}}", "{\"index\":{\"_index\":1}}"]
+        {
             let body = format!("{{\"index\":{{}}}}\n{{\"a\":1}}\n{line}\n{{\"a\":2}}\n");
             let (status, reason) = cut_all(None, body.as_bytes()).err().unwrap();
             assert_eq!(status, StatusCode::BAD_REQUEST, "{line}");
@@ -471,13 +483,15 @@ mod tests {
         assert_eq!((bulk.index_of(item).len(), item.id.as_ref().unwrap().len()), (255, 512));
         let mut lease = Budget::new(1_000).lease();
         let template = Template { origin: Origin::default(), fixed: false, now: Timestamp(1) };
-        let refused = cut(&template, Wanted::Actions { index: None }, b"{\"index\":{}}\n{}\n", &mut lease).err().unwrap();
+        let refused =
+            cut(&template, Wanted::Actions { index: None }, b"{\"index\":{}}\n{}\n", &mut lease).err().unwrap();
         assert_eq!(refused.into_parts().0, StatusCode::TOO_MANY_REQUESTS);
     }
 
     #[test]
     fn many_indexes_are_many_batches() {
-        let body: String = (0..ORIGINS_MAX * 2 + 1).map(|n| format!("{{\"index\":{{\"_index\":\"i{n}\"}}}}\n{{}}\n")).collect();
+        let body: String =
+            (0..ORIGINS_MAX * 2 + 1).map(|n| format!("{{\"index\":{{\"_index\":\"i{n}\"}}}}\n{{}}\n")).collect();
         let bulk = cut_all(None, body.as_bytes()).unwrap();
         assert_eq!(bulk.batches.iter().map(|it| it.origins.len()).collect::<Vec<_>>(), [ORIGINS_MAX, ORIGINS_MAX, 1]);
     }

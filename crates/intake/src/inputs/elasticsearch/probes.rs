@@ -20,12 +20,14 @@ const UUID: &str = "cGFub3B0ZXMtc2llbS1pZA";
 /// What can be asked for by name: the path, and what an answer about `name` looks like.
 type Thing = (&'static str, fn(&str) -> Value);
 const THINGS: &[Thing] = &[
-    ("/_index_template", |name| {
-        json!({ "index_templates": [{ "name": name, "index_template": { "index_patterns": [name], "composed_of": [] } }] })
-    }),
-    ("/_component_template", |name| {
-        json!({ "component_templates": [{ "name": name, "component_template": { "template": {} } }] })
-    }),
+    (
+        "/_index_template",
+        |name| json!({ "index_templates": [{ "name": name, "index_template": { "index_patterns": [name], "composed_of": [] } }] }),
+    ),
+    (
+        "/_component_template",
+        |name| json!({ "component_templates": [{ "name": name, "component_template": { "template": {} } }] }),
+    ),
     ("/_template", |name| json!({ name: { "order": 0, "index_patterns": [name], "settings": {}, "mappings": {} } })),
     ("/_ilm/policy", |name| json!({ name: { "version": 1, "policy": { "phases": {} } } })),
     ("/_ingest/pipeline", |name| json!({ name: { "processors": [] } })),
