@@ -70,6 +70,7 @@ pub(crate) struct Head {
     pub(crate) origin: u32,
     pub(crate) anomalies: Anomalies,
     pub(crate) unparsed: bool,
+    pub(crate) spelled: bool,
 }
 
 /// Names that senders invented: ids are valid in this batch only.
@@ -284,6 +285,12 @@ impl<'b> Event<'b> {
     /// Whether no format understood the record: its text is then `message`.
     pub fn is_unparsed(self) -> bool {
         self.head.unparsed
+    }
+
+    /// Whether some text of the event was written with numbers for characters (JSON's `\u0041`): what is in a field
+    /// need not be in the original then.
+    pub fn is_spelled(self) -> bool {
+        self.head.spelled
     }
 
     /// The value of `field`: the first, if the sender gave it twice.

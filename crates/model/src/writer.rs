@@ -114,6 +114,7 @@ impl<'i> BatchWriter<'i> {
                 origin,
                 anomalies: Default::default(),
                 unparsed: false,
+                spelled: false,
             },
             time_stated: false,
             arena_start: arena_start.max(self.batch.arena.len()),
@@ -161,6 +162,7 @@ impl<'i> BatchWriter<'i> {
         open.head.time = open.head.received_at;
         open.head.anomalies = Default::default();
         open.head.unparsed = false;
+        open.head.spelled = false;
         open.time_stated = false;
     }
 
@@ -293,6 +295,13 @@ impl<'i> BatchWriter<'i> {
     pub fn unparsed(&mut self) {
         if let Some(open) = &mut self.open {
             open.head.unparsed = true;
+        }
+    }
+
+    /// Notes that some text was written with numbers for characters: [`Event::is_spelled`](crate::Event::is_spelled).
+    pub fn spelled(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.head.spelled = true;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use panoptes_model::{Anomaly, BatchWriter, Origin};
 
+use crate::services::ServiceFormats;
 use crate::time::{Civil, Zone};
 
 /// How many wrappings are taken off a record (container runtime around syslog around JSON). Further ones stay text.
@@ -12,6 +13,10 @@ pub(crate) struct Context<'c> {
     /// The zone of times that name none.
     pub(crate) zone: &'c Zone,
     pub(crate) server: Server,
+    /// What files say of services.
+    pub(crate) services: &'c ServiceFormats,
+    /// Whether somebody wants to know which pattern it was.
+    pub(crate) explains: bool,
     wrappings: u8,
 }
 
@@ -38,8 +43,13 @@ impl Server {
 }
 
 impl<'c> Context<'c> {
-    pub(crate) fn new(zone: &'c Zone, server: Server) -> Self {
-        Self { zone, server, wrappings: 0 }
+    pub(crate) fn new(zone: &'c Zone, server: Server, services: &'c ServiceFormats) -> Self {
+        Self { zone, server, services, explains: false, wrappings: 0 }
+    }
+
+    /// The same for somebody who wants to know why.
+    pub(crate) fn explaining(self) -> Self {
+        Self { explains: true, ..self }
     }
 
     /// The context of a record that was wrapped in this one; `None` when it is wrapped too often already.

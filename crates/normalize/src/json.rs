@@ -20,6 +20,8 @@ const NESTING_MAX: usize = 32;
 const SKIP_NESTING_MAX: usize = 4_096;
 /// A dotted name longer than this ends as text under its parent's name ([`Anomaly::NestingTooDeep`]).
 const NAME_BYTES_MAX: usize = 512;
+/// Dotted names are rarely longer.
+const NAME_BYTES: usize = 128;
 
 /// The text is not a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,11 +72,14 @@ pub(crate) fn read_object_as<'t>(
     text: &'t str,
     names: &mut impl Names<'t>,
 ) -> Result<(), Malformed> {
-    let (name, scratch) = (String::new(), String::new());
+    let (name, scratch) = (String::with_capacity(NAME_BYTES), String::new());
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, names, name, scratch, decoder: Decoder::new() };
     reader.skip_space();
     reader.eat(b'{', Reason::NotAnObject)?;
     reader.object(writer, 1)?;
+    if reader.decoder.spelled {
+        writer.spelled();
+    }
     reader.skip_space();
     if reader.at < reader.bytes.len() { Err(reader.malformed(Reason::Trailing)) } else { Ok(()) }
 }

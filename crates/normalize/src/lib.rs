@@ -8,6 +8,7 @@
 //! # Where to look first
 //! * [`Normalizer`]: a frame of records in, a batch of events out.
 //! * [`formats::ALL`]: every format with an example. To add one, copy `formats/nginx_error.rs` and list it there.
+//! * `services/` and `rules/formats/*.toml`: services whose messages are told apart by files (`docs/formats.md`).
 //! * `programs/`: what programs say through syslog (sshd, sudo, su, PAM, cron…), one file each; `devices/`: what
 //!   routers and firewalls say.
 //! * [`json`], `time.rs`, `address.rs`: the readers that formats share.
@@ -31,6 +32,7 @@ mod level;
 mod names;
 mod normalizer;
 mod programs;
+mod services;
 mod syslog;
 mod text;
 mod time;
@@ -38,4 +40,5 @@ mod url;
 
 pub use crate::explain::{Explanation, FormatAsked};
 pub use crate::normalizer::{Normalizer, Options};
+pub use crate::services::{ServiceError, ServiceFile, ServiceFormats};
 pub use crate::time::{Zone, ZoneUnknown};

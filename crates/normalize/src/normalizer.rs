@@ -10,6 +10,7 @@ use panoptes_model::{
 use crate::context::{Context, Server};
 use crate::explain::{self, Explanation};
 use crate::formats::{self, FormatKind};
+use crate::services::ServiceFormats;
 use crate::time::Zone;
 
 /// How large the text of a frame may grow while broken UTF-8 is repaired (each bad byte becomes three). The records
@@ -24,9 +25,16 @@ pub struct Options {
 }
 
 /// Turns records into events. Holds no state: share one between as many threads as you like.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Normalizer {
     options: Options,
+    services: Arc<ServiceFormats>,
+}
+
+impl Default for Normalizer {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
 }
 
 /// What an origin means for its records.
@@ -38,8 +46,14 @@ struct Source {
 }
 
 impl Normalizer {
+    /// With the service formats that Panoptes ships.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self::with_services(options, ServiceFormats::built_in())
+    }
+
+    /// With these service formats in their place: [`ServiceFormats::with_built_in`] has both.
+    pub fn with_services(options: Options, services: Arc<ServiceFormats>) -> Self {
+        Self { options, services }
     }
 
     /// Turns each record of `frame` into exactly one event, in order.
@@ -54,7 +68,7 @@ impl Normalizer {
                 let start = record.offset as usize;
                 let text = input.get(start..start + record.length as usize);
                 let source = sources.get(record.origin as usize).unwrap_or(&nowhere);
-                let context = Context::new(&source.zone, source.server);
+                let context = Context::new(&source.zone, source.server, &self.services);
                 writer.begin(text.unwrap_or(""), record.origin, record.received_at, record.position);
                 formats::read(writer, text.unwrap_or(""), &context, source.format, &mut |_, _| ());
                 if let Some(peer) = source.peer.filter(|_| !writer.has(field::OBSERVER_IP)) {
@@ -75,7 +89,8 @@ impl Normalizer {
     /// it, why the others did not, and the fields.
     pub fn explain(&self, line: &str, origin: &Origin, now: Timestamp) -> Explanation {
         let source = self.source(origin);
-        explain::explain(line, origin, now, &Context::new(&source.zone, source.server), source.format)
+        let context = Context::new(&source.zone, source.server, &self.services);
+        explain::explain(line, origin, now, &context.explaining(), source.format)
     }
 
     fn source(&self, origin: &Origin) -> Source {

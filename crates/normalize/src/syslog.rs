@@ -202,7 +202,10 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
         }
         return;
     }
-    programs::write_generic(writer, message);
+    if context.services.read_line(writer, start, context) {
+        return;
+    }
+    programs::write_generic(writer, name, message, context);
 }
 
 #[cfg(test)]

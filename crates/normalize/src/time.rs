@@ -70,6 +70,20 @@ pub(crate) struct Civil {
     offset: Option<i32>,
 }
 
+/// A time whose parts were read one by one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) year: Option<i32>,
+    pub(crate) month: Option<u8>,
+    pub(crate) day: Option<u8>,
+    pub(crate) hour: u8,
+    pub(crate) minute: u8,
+    pub(crate) second: u8,
+    pub(crate) nanos: u32,
+    /// Seconds east of Greenwich.
+    pub(crate) offset: Option<i32>,
+}
+
 /// An instant, and whether its year had to be inferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instant {
@@ -78,6 +92,33 @@ pub(crate) struct Instant {
 }
 
 impl Civil {
+    /// A time of these parts; `None` if one is out of range. Without month and day it is of the day that puts it last
+    /// before `received_at`.
+    pub(crate) fn of_parts(parts: &Parts, received_at: Timestamp) -> Option<Self> {
+        let Parts { year, month, day, hour, minute, second, nanos, offset } = *parts;
+        if hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let second = second.min(59);
+        let (year, month, day) = match (month, day) {
+            (Some(month), Some(day)) => (year, month, day),
+            (None, None) if year.is_none() => {
+                let clock = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
+                let received = received_at.as_seconds();
+                let today = received.div_euclid(DAY_SECONDS);
+                // An hour of grace for clocks that differ.
+                let is_ahead = today * DAY_SECONDS + clock > received.saturating_add(3_600);
+                let (year, month, day) = civil_of_day(today - i64::from(is_ahead));
+                (Some(year), month, day)
+            }
+            _ => return None,
+        };
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return None;
+        }
+        Some(Self { year, month, day, hour, minute, second, nanos, offset })
+    }
+
     /// Whether the text itself says which zone it means.
     pub(crate) const fn has_zone(&self) -> bool {
         self.offset.is_some()
@@ -553,6 +594,18 @@ const fn year_of_day(day: i64) -> i32 {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     // The year began in March: January and February belong to the next.
     (year_of_era + era * 400 + (day_of_year >= 306) as i64) as i32
+}
+
+/// The date of a day since 1970-01-01.
+const fn civil_of_day(day: i64) -> (i32, u8, u8) {
+    let shifted = day + 719_468;
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_day(day), month as u8, day_of_month as u8)
 }
 
 #[inline]

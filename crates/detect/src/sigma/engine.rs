@@ -5,14 +5,14 @@
 //! that holds wakes the rules that wait for it; a woken rule's condition is then evaluated over the items that hold.
 //! Rules that wait for nothing (negations alone) are evaluated for every event of their plan.
 //!
-//! Plans are made when the first event needs them. Nothing here changes what matches: not the memo, not the order, not
+//! Plans are made when the first event needs them, and again when some events have told which items are rare: rules wait
+//! for those. Nothing here changes what matches: not the memo, not the order, not
 //! the number of threads.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashMap;
-use memchr::memmem::Finder;
 use panoptes_model::{Event, EventBatch, FieldId, Schema, Value, field};
 
 use super::decode;
@@ -20,7 +20,7 @@ use super::field_plan::FieldScratch;
 use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
-use super::plan::{Asked, Keywords, Plan, PlannedField, SharedFields};
+use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, Shared};
 use super::router::{EVERYTHING, Router, Routes};
 use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
@@ -29,6 +29,10 @@ use super::{Matcher, URL_DECODED};
 const PLANS_MAX: usize = 1_024;
 /// How many schemas an engine knows at a time: a program has one, tests have more.
 const BINDINGS_MAX: usize = 4;
+/// Of so many batches ...
+const SAMPLE_PERIOD: u32 = 256;
+/// ... the first few tell which items hold often.
+const SAMPLE_BATCHES: u32 = 4;
 
 /// Fields that the event itself answers and that are not among its fields.
 const ANSWERED: &[FieldId] =
@@ -57,13 +61,14 @@ pub(crate) struct Engine {
     bindings: RwLock<Vec<Arc<Binding>>>,
     /// One for each thread that evaluates at the same time.
     scratches: Mutex<Vec<Scratch>>,
-    spelling: Spelling,
 }
 
 #[derive(Default)]
 struct Plans {
     by_sources: HashMap<Vec<u32>, Arc<Plan>>,
-    shared: SharedFields,
+    shared: Shared,
+    /// Grows whenever a plan is replaced.
+    version: u32,
 }
 
 /// Where a schema's fields are.
@@ -90,6 +95,9 @@ struct Scratch {
     field: FieldScratch,
     memo: Memo,
     routes: Routes<Arc<Plan>>,
+    /// Of the plans that `routes` leads to.
+    plans_version: u32,
+    batches: u32,
     seen: Vec<(u16, u32)>,
     text: String,
     folded: String,
@@ -136,10 +144,11 @@ impl Engine {
             rules.push(EngineRule {
                 index,
                 node: matcher.node.clone(),
-                triggers: program.necessary(&matcher.node),
+                triggers: program.necessary(&matcher.node, &|_| None),
                 symbols: matcher.symbols.clone(),
             });
         }
+        program.make_eager(rules.iter().filter_map(|it| it.triggers.as_deref()).flatten().copied());
         Self {
             program,
             mapping,
@@ -151,7 +160,6 @@ impl Engine {
             plans: RwLock::default(),
             bindings: RwLock::default(),
             scratches: Mutex::default(),
-            spelling: Spelling::default(),
         }
     }
 
@@ -221,6 +229,31 @@ impl Engine {
         if plans.by_sources.len() >= PLANS_MAX {
             plans.by_sources.clear();
         }
+        let plan = Arc::new(self.make_plan(sources, &mut plans.shared, SAMPLE_EVENTS_MIN, None));
+        plans.by_sources.insert(sources.to_vec(), Arc::clone(&plan));
+        plan
+    }
+
+    /// Has the rules of `plan`, of events with this `seen`, wait for what was rare among the events that it noted.
+    fn replan(&self, seen: &[(u16, u32)], plan: &Arc<Plan>, sample_events: u32) {
+        let sources = self.router.sources(seen);
+        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have done it.
+        if plans.by_sources.get(&sources).is_some_and(|it| Arc::ptr_eq(it, plan)) {
+            let observed = plan.observed();
+            let plan = Arc::new(self.make_plan(&sources, &mut plans.shared, sample_events, Some(&observed)));
+            plans.by_sources.insert(sources, plan);
+            plans.version = plans.version.wrapping_add(1);
+        }
+    }
+
+    fn make_plan(
+        &self,
+        sources: &[u32],
+        shared: &mut Shared,
+        sample_events: u32,
+        observed: Option<&dyn Fn(u32) -> Option<f64>>,
+    ) -> Plan {
         let everything = self.by_source.last().map(Vec::as_slice).unwrap_or_default();
         let mut asked: Vec<u32> = everything.to_vec();
         // Fields of a symbol, of every source through which some rule that uses it is asked.
@@ -245,12 +278,16 @@ impl Engine {
         asked.dedup();
         let rules = asked.iter().filter_map(|position| {
             let rule = self.rules.get(*position as usize)?;
-            Some(Asked { rule: *position, node: &rule.node, triggers: rule.triggers.as_deref() })
+            let triggers = match observed {
+                None => rule.triggers.as_deref().map(Cow::Borrowed),
+                Some(observed) => self.program.necessary(&rule.node, observed).map(Cow::Owned),
+            };
+            Some(Asked { rule: *position, node: &rule.node, triggers })
         });
         let slots = |symbol: Symbol| slots_of.get(&symbol).cloned().unwrap_or_default();
-        let plan = Arc::new(Plan::build(&self.program, rules, slots, &mut plans.shared));
-        plans.by_sources.insert(sources.to_vec(), Arc::clone(&plan));
-        plan
+        // What is part of a field's name is part of most records that have it.
+        let common = |piece: &str| self.slots.iter().any(|it| holds_folded(it, piece));
+        Plan::build(&self.program, rules, slots, shared, sample_events, &common)
     }
 
     /// Calls `hit` with the index of every event and of every rule that it matches: events in order, rules in order.
@@ -273,6 +310,13 @@ impl Engine {
         scratch.items.resize(self.program.items.len(), 0);
         scratch.failed.resize(self.program.items.len(), 0);
         scratch.rules.resize(self.rules.len(), 0);
+        let version = self.plans.read().unwrap_or_else(PoisonError::into_inner).version;
+        if scratch.plans_version != version {
+            scratch.plans_version = version;
+            scratch.routes = Routes::default();
+        }
+        let is_sampled = scratch.batches % SAMPLE_PERIOD < SAMPLE_BATCHES;
+        scratch.batches = scratch.batches.wrapping_add(1);
         let mut values: Vec<Slotted> = Vec::with_capacity(64);
         let mut matched: Vec<u32> = Vec::new();
         for (index, event) in (0..).zip(batch.events()) {
@@ -290,6 +334,12 @@ impl Engine {
                 is_own: &binding.is_own,
             };
             self.evaluate_event(&mut scratch, &plan, &view, &mut matched);
+            if is_sampled
+                && let Some(sample_events) =
+                    plan.note(|item| scratch.items.get(item as usize) == Some(&scratch.generation))
+            {
+                self.replan(&scratch.seen, &plan, sample_events);
+            }
             matched.sort_unstable();
             for rule in matched.drain(..) {
                 hit(index, rule);
@@ -457,9 +507,9 @@ impl Engine {
             keywords.may_be_in(folded)
         };
         let original = view.event.original();
-        let is_json = is_json(original);
+        let is_json = is_json(view.event);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json || self.spelling.is_in(original) || may_be_in(original, &mut folded);
+        let worth_it = !is_json || view.event.is_spelled() || may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
                 if may_be_in(text, &mut folded) {
@@ -520,8 +570,7 @@ impl Engine {
     /// Bytes of memory of all that was compiled so far, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
-        plans.by_sources.values().map(|it| it.memory_bytes()).sum::<usize>()
-            + plans.shared.values().map(|it| it.memory_bytes()).sum::<usize>()
+        plans.by_sources.values().map(|it| it.memory_bytes()).sum::<usize>() + plans.shared.memory_bytes()
     }
 }
 
@@ -551,30 +600,14 @@ fn wake(
     }
 }
 
-fn is_json(original: &str) -> bool {
-    original.trim_ascii_start().starts_with('{')
+/// Whether the folded `piece` is in `name`, whatever the case of that.
+fn holds_folded(name: &str, piece: &str) -> bool {
+    name.as_bytes().windows(piece.len().max(1)).any(|it| it.eq_ignore_ascii_case(piece.as_bytes()))
 }
 
-/// Finds the escapes of JSON that may stand for a character that others write as it is: `\u0041`. (Of `\/` the prefilter
-/// of keywords knows.)
-struct Spelling {
-    unicode: Finder<'static>,
-}
-
-impl Default for Spelling {
-    fn default() -> Self {
-        Self { unicode: Finder::new("\\u") }
-    }
-}
-
-impl Spelling {
-    /// Whether the JSON text `json` may hold one. `\\users` is none: what follows is no number.
-    fn is_in(&self, json: &str) -> bool {
-        let bytes = json.as_bytes();
-        let is_number =
-            |at: usize| bytes.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        self.unicode.find_iter(bytes).any(is_number)
-    }
+/// Whether the record is a JSON object that was read as one.
+fn is_json(event: Event<'_>) -> bool {
+    !event.is_unparsed() && event.original().trim_ascii_start().starts_with('{')
 }
 
 /// Whether the field called `name` is what Panoptes says of an event: no keyword is looked for in it.
@@ -659,7 +692,7 @@ pub(crate) fn any_keyword_text(
 ) -> bool {
     let original = event.original();
     let span = original.as_bytes().as_ptr_range();
-    let is_json = is_json(original);
+    let is_json = is_json(event);
     if !is_json && visit(original) {
         return true;
     }

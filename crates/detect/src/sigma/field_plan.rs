@@ -139,6 +139,10 @@ impl FieldPlan {
             let Some(atom) = program.atoms.get(index as usize) else { continue };
             match atom {
                 Atom::Text { op: TextOp::Contains, text, .. } if text.is_empty() => self.always.push(local),
+                // One byte is found sooner by looking for it alone.
+                Atom::Text { op: TextOp::Contains, text, cased: false } if text.len() == 1 => {
+                    self.tried_always.push(local);
+                }
                 Atom::Text { op: TextOp::Contains, text, cased: false } => {
                     literals.entry(text.clone()).or_default().push(local);
                 }

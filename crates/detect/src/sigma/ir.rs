@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 use regex::Regex;
 
-use super::literal::LITERAL_BYTES_MIN;
+use super::literal::{is_rare, rarity};
 use super::text::{self, Part};
 use super::time_part::TimePart;
 
@@ -19,6 +19,10 @@ pub(crate) type Symbol = u32;
 /// The field of keywords: any text of the event.
 pub(crate) const KEYWORD: Symbol = 0;
 
+/// What a lazy item costs a rule that waits for it, in shares of all events: more than any other.
+const LAZY_COST: f64 = 1e6;
+/// What a guess counts beside what was observed.
+const GUESS_WEIGHT: f64 = 1e-3;
 /// Longer numbers are text.
 const NUMBER_BYTES_MAX: usize = 40;
 
@@ -128,15 +132,14 @@ impl Atom {
     /// Folded literals of which a value holds one if the atom holds for it; empty if none is known or worth looking
     /// for in every value.
     pub(crate) fn needs(&self) -> Vec<Box<str>> {
-        let long = |text: &str| text.len() >= LITERAL_BYTES_MIN;
         match self {
             Self::Text { text, cased, .. } => {
                 let literal = if *cased { text::folded(text) } else { text.to_string() };
-                if long(&literal) { vec![literal.into()] } else { Vec::new() }
+                if is_rare(&literal) { vec![literal.into()] } else { Vec::new() }
             }
             Self::Glob { parts, cased } => {
                 let texts = parts.iter().filter_map(|it| if let Part::Text(text) = it { Some(&**text) } else { None });
-                let longest = texts.max_by_key(|it| it.len()).filter(|it| long(it));
+                let longest = texts.max_by_key(|it| rarity(it)).filter(|it| is_rare(it));
                 longest.map(|it| if *cased { text::folded(it) } else { it.to_owned() }.into()).into_iter().collect()
             }
             Self::Expression(expression) => expression.needs.clone(),
@@ -144,11 +147,13 @@ impl Atom {
         }
     }
 
-    /// Whether it is only tried when a rule comes to ask for it, because nothing tells beforehand when it is worth it.
+    /// Whether nothing tells beforehand when it is worth trying: then it is only tried when a rule comes to ask for it,
+    /// unless some rule has nothing else to wait for.
     pub(crate) fn is_lazy(&self) -> bool {
         match self {
             Self::Text { op: TextOp::Exact | TextOp::Starts | TextOp::Ends, cased: false, .. } => false,
-            Self::Text { text, .. } => !text.is_empty() && text.len() < LITERAL_BYTES_MIN,
+            Self::Text { text, cased: false, .. } => text.len() == 1,
+            Self::Text { text, .. } => !text.is_empty() && self.needs().is_empty(),
             Self::Glob { .. } | Self::Expression(_) => self.needs().is_empty(),
             Self::TimePart { .. } => true,
             Self::Network(_) | Self::Number { .. } | Self::Boolean(_) => false,
@@ -321,30 +326,52 @@ impl Program {
         self.needs.get(atom as usize).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Items of which one holds whenever `node` does, the rarest that can be told; `None` if there are none, or only
-    /// lazy ones.
-    pub(crate) fn necessary(&self, node: &Node) -> Option<Vec<u32>> {
-        self.necessary_with_cost(node).map(|(_, items)| items)
+    /// Has the lazy atoms of `items` tried on every value: rules wait for them.
+    pub(crate) fn make_eager(&mut self, items: impl Iterator<Item = u32>) {
+        let Self { items: all, lazy_atoms, lazy, .. } = self;
+        let mut changed = false;
+        for item in items.filter_map(|it| all.get(it as usize)) {
+            for atom in &item.atoms {
+                if let Some(is_lazy) = lazy_atoms.get_mut(*atom as usize) {
+                    changed |= std::mem::take(is_lazy);
+                }
+            }
+        }
+        if changed {
+            for (item, is_lazy) in all.iter().zip(lazy) {
+                *is_lazy &= item.atoms.iter().any(|it| lazy_atoms.get(*it as usize) != Some(&false));
+            }
+        }
     }
 
-    fn necessary_with_cost(&self, node: &Node) -> Option<(f64, Vec<u32>)> {
+    /// Items of which one holds whenever `node` does, the rarest that can be told; `None` if there are none. Lazy ones
+    /// are the last resort. `observed` is in what share of events an item held, if that is known.
+    pub(crate) fn necessary(&self, node: &Node, observed: &dyn Fn(u32) -> Option<f64>) -> Option<Vec<u32>> {
+        self.necessary_with_cost(node, observed).map(|(_, items)| items)
+    }
+
+    fn necessary_with_cost(&self, node: &Node, observed: &dyn Fn(u32) -> Option<f64>) -> Option<(f64, Vec<u32>)> {
         match node {
-            Node::Item(item) if self.is_lazy(*item) => None,
             Node::Item(index) => {
                 let item = self.items.get(*index as usize)?;
+                if self.is_lazy(*index) {
+                    return (item.symbol != KEYWORD).then(|| (LAZY_COST, vec![*index]));
+                }
                 let atoms = item.atoms.iter().filter_map(|it| self.atoms.get(*it as usize));
                 let cost: f64 = atoms.map(Atom::cost).sum();
                 let factor = if item.symbol == KEYWORD { 10.0 } else { 1.0 };
-                Some((cost * factor, vec![*index]))
+                let guess = cost * factor;
+                // What never held is still told apart by what is likely.
+                Some((observed(*index).map_or(guess, |it| it + guess * GUESS_WEIGHT), vec![*index]))
             }
             Node::And(parts) => parts
                 .iter()
-                .filter_map(|it| self.necessary_with_cost(it))
+                .filter_map(|it| self.necessary_with_cost(it, observed))
                 .min_by(|left, right| left.0.total_cmp(&right.0)),
             Node::Or(parts) | Node::AtLeast(1.., parts) => {
                 let mut all = (0.0, Vec::new());
                 for part in parts {
-                    let (cost, items) = self.necessary_with_cost(part)?;
+                    let (cost, items) = self.necessary_with_cost(part, observed)?;
                     all.0 += cost;
                     all.1.extend(items);
                 }

@@ -1,7 +1,8 @@
 //! What is asked of events that are the same sources: which field decides which items, and whom they wake.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::packed;
 use daachorse::DoubleArrayAhoCorasick;
@@ -9,13 +10,18 @@ use daachorse::DoubleArrayAhoCorasick;
 use super::field_plan::FieldPlan;
 use super::ir::{KEYWORD, Program, Symbol, visit};
 
+/// How many events tell at first which items are rare.
+pub(crate) const SAMPLE_EVENTS_MIN: u32 = 512;
+/// Each time twice as many do, up to so many.
+const SAMPLE_EVENTS_MAX: u32 = 65_536;
+
 /// A rule of a plan.
 pub(crate) struct Asked<'r> {
     /// Position in the engine's rules.
     pub(crate) rule: u32,
     pub(crate) node: &'r super::ir::Node,
     /// Items of which one holds whenever the rule does; the rule is evaluated for every event without.
-    pub(crate) triggers: Option<&'r [u32]>,
+    pub(crate) triggers: Option<Cow<'r, [u32]>>,
 }
 
 /// Rules that are asked together.
@@ -31,6 +37,19 @@ pub(crate) struct Plan {
     /// Rules that nothing wakes.
     pub(crate) always: Vec<u32>,
     pub(crate) is_empty: bool,
+    /// All items that its rules use.
+    items: Box<[u32]>,
+    sample: Mutex<Sample>,
+    /// How many events the sample has to have before it counts.
+    sample_events: u32,
+}
+
+/// How often which item held.
+#[derive(Default)]
+struct Sample {
+    events: u32,
+    /// By position in the plan's items.
+    held: Vec<u32>,
 }
 
 /// A field, and the rules that its items wake.
@@ -56,10 +75,10 @@ impl PlannedField {
 pub(crate) struct Keywords {
     pub(crate) field: PlannedField,
     /// `None`: every text has to be looked at.
-    prefilter: Option<Prefilter>,
+    prefilter: Option<Arc<Prefilter>>,
 }
 
-enum Prefilter {
+pub(crate) enum Prefilter {
     Few(packed::Searcher),
     Many(Box<DoubleArrayAhoCorasick<u32>>),
 }
@@ -68,7 +87,7 @@ impl Keywords {
     /// Whether a text that folds to `folded` can hold a keyword, also if it is JSON in which it is escaped.
     #[inline]
     pub(crate) fn may_be_in(&self, folded: &str) -> bool {
-        match &self.prefilter {
+        match self.prefilter.as_deref() {
             None => true,
             Some(Prefilter::Few(searcher)) => searcher.find(folded).is_some(),
             Some(Prefilter::Many(automaton)) => automaton.find_iter(folded.as_bytes()).next().is_some(),
@@ -76,8 +95,21 @@ impl Keywords {
     }
 }
 
-/// Field plans that several plans share, by slot-independent content.
-pub(crate) type SharedFields = hashbrown::HashMap<Box<[u32]>, Arc<FieldPlan>>;
+/// What several plans share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// By items.
+    fields: hashbrown::HashMap<Box<[u32]>, Arc<FieldPlan>>,
+    /// By number of the field plan.
+    prefilters: hashbrown::HashMap<u32, Option<Arc<Prefilter>>>,
+}
+
+impl Shared {
+    /// Bytes of memory, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.fields.values().map(|it| it.memory_bytes()).sum()
+    }
+}
 
 impl Plan {
     /// Plans `rules`, whose fields are in the slots that `slots_of` gives.
@@ -85,9 +117,11 @@ impl Plan {
         program: &Program,
         rules: impl Iterator<Item = Asked<'r>>,
         slots_of: impl Fn(Symbol) -> Vec<u32>,
-        shared: &mut SharedFields,
+        shared: &mut Shared,
+        sample_events: u32,
+        common: &dyn Fn(&str) -> bool,
     ) -> Self {
-        let mut plan = Self::default();
+        let mut plan = Self { sample_events, ..Self::default() };
         let mut used: Vec<u32> = Vec::new();
         let mut symbols: Vec<Symbol> = Vec::new();
         let mut waiting: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -97,7 +131,7 @@ impl Plan {
             visit(asked.node, &mut |item| used.push(item), &mut |symbol| symbols.push(symbol));
             match asked.triggers {
                 Some(items) => {
-                    for item in items {
+                    for item in items.iter() {
                         waiting.entry(*item).or_default().push(asked.rule);
                     }
                 }
@@ -107,6 +141,7 @@ impl Plan {
         plan.is_empty = !any;
         used.sort_unstable();
         used.dedup();
+        plan.items = used.as_slice().into();
         let mut items_of: BTreeMap<Symbol, Vec<u32>> = BTreeMap::new();
         for item in used {
             if let Some(symbol) = program.items.get(item as usize).map(|it| it.symbol) {
@@ -120,7 +155,8 @@ impl Plan {
         for (symbol, items) in items_of {
             if symbol == KEYWORD {
                 let field = planned(program, &items, &waiting, shared);
-                let prefilter = field.plan.literals(program).and_then(|it| prefilter(&it));
+                let made = || Some(Arc::new(prefilter(&field.plan.literals(program)?, common)?));
+                let prefilter = shared.prefilters.entry(field.plan.number).or_insert_with(made).clone();
                 plan.keywords = Some(Keywords { field, prefilter });
                 continue;
             }
@@ -174,21 +210,40 @@ impl Plan {
         self.fields.get(number as usize)
     }
 
+    /// Notes which items hold for an event; says with how many events a plan should be made anew from
+    /// [`observed`](Self::observed), once there are enough.
+    pub(crate) fn note(&self, holds: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        sample.held.resize(self.items.len(), 0);
+        for (item, held) in self.items.iter().zip(&mut sample.held) {
+            *held += u32::from(holds(*item));
+        }
+        sample.events += 1;
+        (sample.events == self.sample_events).then(|| self.sample_events.saturating_mul(2).min(SAMPLE_EVENTS_MAX))
+    }
+
+    /// In what share of the events noted an item held.
+    pub(crate) fn observed(&self) -> impl Fn(u32) -> Option<f64> {
+        let sample = self.sample.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = f64::from(sample.events.max(1));
+        let shares: hashbrown::HashMap<u32, f64> =
+            self.items.iter().zip(&sample.held).map(|(item, held)| (*item, f64::from(*held) / events)).collect();
+        move |item| shares.get(&item).copied()
+    }
+
     /// Bytes of memory beside the shared field plans, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
         let fields: usize = self.fields.iter().map(|it| (it.starts.len() + it.rules.len()) * 4).sum();
-        fields + self.field_of_slot.len() * 2 + (self.slot_starts.len() + self.slots.len() + self.always.len()) * 4
+        fields
+            + self.field_of_slot.len() * 2
+            + self.items.len() * 8
+            + (self.slot_starts.len() + self.slots.len() + self.always.len()) * 4
     }
 }
 
-fn planned(
-    program: &Program,
-    items: &[u32],
-    waiting: &BTreeMap<u32, Vec<u32>>,
-    shared: &mut SharedFields,
-) -> PlannedField {
-    let number = shared.len() as u32;
-    let plan = shared.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
+fn planned(program: &Program, items: &[u32], waiting: &BTreeMap<u32, Vec<u32>>, shared: &mut Shared) -> PlannedField {
+    let number = shared.fields.len() as u32;
+    let plan = shared.fields.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
     let mut field =
         PlannedField { plan: Arc::clone(plan), starts: Vec::with_capacity(items.len() + 1), rules: Vec::new() };
     for item in &*field.plan.items {
@@ -199,10 +254,18 @@ fn planned(
     field
 }
 
-/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings.
-fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
+/// How long the pieces of keywords are that are looked for.
+const PIECE_BYTES: usize = 4;
+
+/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings; `common`
+/// says whether a piece of text is in many records.
+fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Prefilter> {
     let mut all: Vec<String> = Vec::new();
     for literal in literals {
+        if let Some(piece) = rarest_piece(literal, common) {
+            all.push(piece.to_owned());
+            continue;
+        }
         let once = json_escaped(literal);
         let twice = json_escaped(&once);
         if literal.contains('/') {
@@ -215,6 +278,25 @@ fn prefilter(literals: &[Box<str>]) -> Option<Prefilter> {
     match packed::Config::new().builder().extend(&all).build() {
         Some(searcher) => Some(Prefilter::Few(searcher)),
         None => DoubleArrayAhoCorasick::with_values(all.iter().zip(0..)).ok().map(|it| Prefilter::Many(Box::new(it))),
+    }
+}
+
+/// The piece of `literal` that is likely to be in the fewest texts and that JSON writes as it is, if there is one.
+fn rarest_piece<'l>(literal: &'l str, common: &dyn Fn(&str) -> bool) -> Option<&'l str> {
+    let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'/');
+    let pieces = (0..literal.len()).filter_map(|start| literal.get(start..start + PIECE_BYTES));
+    let plain = pieces.filter(|it| it.bytes().all(is_plain));
+    plain.min_by_key(|it| (common(it), it.bytes().map(frequency).sum::<u32>()))
+}
+
+/// How often a byte is in folded log text, roughly; twice the logarithm.
+fn frequency(byte: u8) -> u32 {
+    match byte {
+        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'0' => 12,
+        b' ' | b'.' | b'-' | b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'1'..=b'9' | b':' | b',' => 10,
+        b'f' | b'g' | b'h' | b'w' | b'y' | b'b' | b'v' | b'_' | b'=' => 8,
+        b'k' | b'x' | b'j' | b'q' | b'z' => 6,
+        _ => 4,
     }
 }
 

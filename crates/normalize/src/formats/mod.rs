@@ -19,6 +19,7 @@ mod json_sources;
 mod key_value;
 mod nginx_error;
 mod plain;
+mod service;
 mod squid;
 mod syslog_rfc3164;
 mod syslog_rfc5424;
@@ -28,6 +29,7 @@ mod windows_event;
 pub(crate) use auditd::write_message as write_audit_message;
 pub use json_sources::json_examples;
 pub(crate) use key_value::looks_like_pairs;
+pub(crate) use nginx_error::write_request;
 pub(crate) use plain::{write_findings, write_introduced_findings};
 
 /// Every format.
@@ -44,6 +46,7 @@ pub static ALL: &[&FormatKind] = &[
     &web_access::KIND,
     &auditd::KIND,
     &cisco_ios::KIND,
+    &service::KIND,
     &key_value::KIND,
     &plain::KIND,
 ];
@@ -109,8 +112,8 @@ pub fn named(name: &str) -> Option<&'static FormatKind> {
 
 type Kinds = [&'static FormatKind];
 static IF_BRACE: &Kinds = &[&windows_event::KIND, &json::KIND];
-static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND, &windows_event::KIND];
-static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND];
+static IF_ANGLE: &Kinds = &[&syslog_rfc5424::KIND, &syslog_rfc3164::KIND, &windows_event::KIND, &service::KIND];
+static IF_BRACKET: &Kinds = &[&apache_error::KIND, &syslog_rfc3164::KIND, &service::KIND];
 static IF_DIGIT: &Kinds = &[
     &nginx_error::KIND,
     &container::KIND,
@@ -119,12 +122,14 @@ static IF_DIGIT: &Kinds = &[
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,
+    &service::KIND,
     &key_value::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
 static IF_AUDIT: &Kinds =
-    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
-static IF_OTHER: &Kinds = &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND];
+    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+static IF_OTHER: &Kinds =
+    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
 fn candidates(first: u8) -> &'static Kinds {

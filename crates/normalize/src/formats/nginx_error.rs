@@ -215,7 +215,7 @@ fn read_tail(text: &str) -> Option<Tail<'_>> {
 
 /// Method, target and version of a request line, as far as it has them.
 #[inline]
-pub(super) fn write_request(writer: &mut BatchWriter<'_>, request: &str) {
+pub(crate) fn write_request(writer: &mut BatchWriter<'_>, request: &str) {
     if matches!(request, "" | "-") {
         return;
     }

@@ -17,11 +17,13 @@ const CHARACTER_BYTES_MAX: usize = 4;
 pub(super) struct Decoder {
     buffer: [u8; BUFFER_BYTES],
     length: usize,
+    /// Whether some string wrote a character as a number.
+    pub(super) spelled: bool,
 }
 
 impl Decoder {
     pub(super) const fn new() -> Self {
-        Self { buffer: [0; BUFFER_BYTES], length: 0 }
+        Self { buffer: [0; BUFFER_BYTES], length: 0, spelled: false }
     }
 
     /// Appends the string of `text` whose opening quote lies before `at` to `out` and moves `at` behind its closing
@@ -46,6 +48,7 @@ impl Decoder {
                 }
                 Some(b'\\') => match escape(bytes, from) {
                     Ok((character, end)) => {
+                        self.spelled |= bytes.get(from + 1) == Some(&b'u');
                         self.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
                         flagged |= character.is_none();
                         from = end;

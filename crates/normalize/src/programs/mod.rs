@@ -54,7 +54,6 @@ pub(crate) fn write(
     message: &str,
     context: &Context<'_>,
 ) -> bool {
-    let name = name.rsplit('/').next().unwrap_or(name);
     let (times, said) = repeated(message);
     let known = write_known(writer, name, module, said, context);
     if known && let Some(times) = times {
@@ -73,14 +72,23 @@ fn write_known(
     said: &str,
     context: &Context<'_>,
 ) -> bool {
+    // `postfix/smtpd` is a name of its own to services; to the programs here a path.
+    let (full, name) = (name, name.rsplit('/').next().unwrap_or(name));
     if pam::write(writer, name, module, said) {
         return true;
     }
+    let mut by_service = || {
+        context.services.read_program(writer, full, said, context)
+            || (full.len() > name.len() && context.services.read_program(writer, name, said, context))
+    };
     if let Some(kind) = ALL.iter().find(|it| it.names.contains(&name)) {
-        if !(kind.write)(writer, said) {
+        if !(kind.write)(writer, said) && !context.services.read_program(writer, name, said, context) {
             write_dataset(writer, kind.dataset);
             formats::write_introduced_findings(writer, said);
         }
+        return true;
+    }
+    if by_service() {
         return true;
     }
     let server = match name {
@@ -94,8 +102,16 @@ fn write_known(
 }
 
 /// A message that nobody knows: what is plain to see in it.
-pub(crate) fn write_generic(writer: &mut BatchWriter<'_>, message: &str) {
-    write_dataset(writer, "linux.syslog");
+pub(crate) fn write_generic(writer: &mut BatchWriter<'_>, name: &str, message: &str, context: &Context<'_>) {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let services = [name, last].into_iter().find_map(|it| context.services.dataset_of_program(it));
+    match services {
+        Some((dataset, service)) => {
+            write_dataset(writer, dataset);
+            writer.text(field::SERVICE_NAME, service);
+        }
+        None => write_dataset(writer, "linux.syslog"),
+    }
     formats::write_introduced_findings(writer, message);
     writer.text(field::MESSAGE, message);
     let last = message.strip_prefix("last message repeated ").and_then(leading_number);
