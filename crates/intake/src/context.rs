@@ -39,7 +39,7 @@ pub enum InputError {
     #[error("the journal cannot be read, as `{program}` could not be run: {cure}")]
     Journalctl { program: String, cure: &'static str, source: std::io::Error },
     #[error("input `{input}` could not set up TLS")]
-    Tls { input: &'static str, source: TlsError },
+    Tls { input: &'static str, source: Box<TlsError> },
 }
 
 impl InputError {

@@ -73,6 +73,13 @@ impl Default for JournaldConfig {
     }
 }
 
+impl JournaldConfig {
+    /// Whether there is a journal in which this user can read anything. Blocks until `journalctl` has answered.
+    pub fn has_entries(&self) -> bool {
+        child::has_entries(self).unwrap_or(false)
+    }
+}
+
 /// The input and where it goes on.
 pub struct JournaldInput {
     config: JournaldConfig,

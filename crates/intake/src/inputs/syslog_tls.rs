@@ -58,7 +58,7 @@ impl SyslogTlsInput {
     pub async fn bind(config: SyslogTlsConfig, clock: Clock) -> Result<Self, InputError> {
         let SyslogTlsConfig { address, files, source, format, time_zone, connections_max, .. } = config;
         let (idle_timeout, handshake_timeout) = (config.idle_timeout, config.handshake_timeout);
-        let failed = |source| InputError::Tls { input: KIND.name, source };
+        let failed = |source| InputError::Tls { input: KIND.name, source: Box::new(source) };
         let tls = Tls::new(&files, clock, handshake_timeout).map_err(failed)?;
         let config =
             ListenerConfig { input: KIND.name, address, source, format, time_zone, connections_max, idle_timeout };

@@ -169,6 +169,15 @@ async fn entries_of_this_very_service_are_passed_over_and_of_nobody_else() {
     assert_eq!(soon(running).await.unwrap().as_deref(), Some("s=1;i=5;t=f4240"));
 }
 
+#[test]
+fn a_journal_that_has_nothing_to_show_is_known() {
+    let journal = tempfile::tempdir().unwrap();
+    assert!(!config(journal.path()).has_entries());
+    put(journal.path(), 1, b"one", "");
+    assert!(config(journal.path()).has_entries());
+    assert!(!JournaldConfig { program: "/no/such/journalctl".into(), ..JournaldConfig::default() }.has_entries());
+}
+
 #[tokio::test]
 async fn a_missing_journalctl_is_told_with_its_cure() {
     let config = JournaldConfig { program: "/no/such/journalctl".into(), ..JournaldConfig::default() };

@@ -1,6 +1,6 @@
 //! The `journalctl` that is read from.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::JournaldConfig;
 use crate::context::Context;
-use crate::journal::{Decoder, Found};
+use crate::journal::{Decoder, Found, MAGIC};
 use crate::limits::{JOURNAL_COMPLAINT_BYTES_MAX, READ_BYTES_MAX};
 
 /// A running program and the ends of its pipes. It ends when this is dropped.
@@ -40,6 +40,27 @@ pub(super) fn probe(program: &Path) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
 }
 
+/// Whether the program prints any entry.
+pub(super) fn has_entries(config: &JournaldConfig) -> io::Result<bool> {
+    let mut command = command(config);
+    command.arg("--lines=1").stderr(Stdio::null());
+    let mut process = Process(command.spawn()?);
+    let mut start = Vec::new();
+    if let Some(output) = process.0.stdout.take() {
+        output.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    }
+    Ok(start == MAGIC)
+}
+
+fn command(config: &JournaldConfig) -> Command {
+    let mut command = Command::new(&config.program);
+    command.args(["--output=export", "--no-pager", "--quiet"]).args(&config.arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What it complains of is told, and looked at: in one language.
+    command.env("LC_ALL", "C.UTF-8");
+    command
+}
+
 /// The cursor of the newest entry; `None` if there is none, or it cannot be told.
 pub(super) async fn last_cursor(config: &JournaldConfig, context: &Context) -> Option<String> {
     let mut child = Child::start(config, vec!["--lines=1".to_owned()]).await.ok()?;
@@ -63,11 +84,8 @@ pub(super) async fn last_cursor(config: &JournaldConfig, context: &Context) -> O
 
 impl Child {
     pub(super) async fn start(config: &JournaldConfig, arguments: Vec<String>) -> io::Result<Self> {
-        let mut command = Command::new(&config.program);
-        command.args(["--output=export", "--no-pager", "--quiet"]).args(&config.arguments).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // What it complains of is told, and looked at: in one language.
-        command.env("LC_ALL", "C.UTF-8");
+        let mut command = command(config);
+        command.args(arguments);
         let spawned = spawn_blocking(move || command.spawn().map(Process)).await;
         let mut process = spawned.map_err(io::Error::other)??;
         let missing = || io::Error::other("the program has no output");

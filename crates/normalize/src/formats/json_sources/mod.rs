@@ -16,6 +16,7 @@ mod fields;
 mod gcp;
 mod github;
 mod google_workspace;
+mod journald;
 mod kubernetes;
 mod m365;
 mod okta;
@@ -37,6 +38,7 @@ use crate::context::Context;
 static ALL: &[&JsonSource] = &[
     &zeek::KIND,
     &w3c::KIND,
+    &journald::KIND,
     &cloudtrail::KIND,
     &kubernetes::KIND,
     &google_workspace::KIND,
@@ -108,6 +110,9 @@ marks! {
     EVENTS "events",
     FACTOR "factor",
     ID_APPLICATION_NAME "id.applicationName",
+    JOURNAL_BOOT "_BOOT_ID",
+    JOURNAL_MESSAGE "MESSAGE",
+    JOURNAL_TIME "__REALTIME_TIMESTAMP",
     LEGACY_EVENT_TYPE "legacyEventType",
     LOG "log",
     LOGTYPE "logtype",
