@@ -20,6 +20,7 @@
 mod archive;
 mod audit;
 mod budget;
+mod container;
 mod context;
 mod counters;
 mod cut;

@@ -210,6 +210,20 @@ pub const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How many files that cannot be read are remembered, so that each is told once. Further ones are not told.
 pub const FILE_PROBLEMS_MAX: usize = 1_024;
 
+// Logs of containers.
+
+/// How long a line may become whose pieces are joined: as JSON it must still be a record. What would make it longer
+/// begins another record.
+pub const CONTAINER_LINE_BYTES_MAX: usize = 128 << 10;
+/// How long the rest of a line is waited for. Then what is there is a record.
+pub const CONTAINER_HOLD: Duration = Duration::from_secs(2);
+/// How much one file of a container may contribute to a step: names make its records longer than its lines.
+pub const CONTAINER_TURN_BYTES: usize = 512 << 10;
+/// How much of a name of a container is told. Its rest is cut.
+pub const CONTAINER_NAME_BYTES_MAX: usize = 128;
+/// How much of Docker's settings of a container is read. In larger ones no name is found.
+pub const CONTAINER_SETTINGS_BYTES_MAX: u64 = 4 << 20;
+
 // Compressed files and imports.
 
 /// How much may come out of one compressed file. What is beyond is reported and not read.

@@ -2,6 +2,7 @@
 //!
 //! To add one: copy [`tcp`](TcpInput)'s file, list its `KIND` in [`ALL`], and teach `tests/contract.rs` to feed it.
 
+mod container;
 mod elasticsearch;
 mod file;
 mod http;
@@ -15,6 +16,7 @@ mod syslog_udp;
 mod tcp;
 mod tls;
 
+pub use self::container::{ContainerConfig, ContainerInput};
 pub use self::elasticsearch::ElasticsearchInput;
 pub use self::file::{
     FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, FileTailer, IdentityMalformed, StartAt, Step,

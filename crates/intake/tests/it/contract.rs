@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use panoptes_intake::Context;
 use panoptes_intake::inputs::{
-    ALL, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig, HttpInput, Import, ImportConfig,
-    JournaldInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput,
-    SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput, TlsFiles,
+    ALL, ContainerConfig, ContainerInput, ElasticsearchInput, FileCheckpoints, FileConfig, FileInput, HttpConfig,
+    HttpInput, Import, ImportConfig, JournaldInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
+    SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput, TlsFiles,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
@@ -41,6 +41,12 @@ fn object(record: &[u8]) -> String {
 /// What the record that `line` is becomes in the input called `name`.
 fn expected(name: &str, number: usize, line: &[u8]) -> String {
     match name {
+        "container" => serde_json::json!({
+            "log": String::from_utf8_lossy(line), "stream": "stdout", "time": "2024-01-15T10:30:00Z",
+            "container.name": "nginx", "orchestrator.type": "kubernetes", "orchestrator.namespace": "shop",
+            "orchestrator.resource.type": "pod", "orchestrator.resource.name": "web", "kubernetes.pod.uid": "0a1b",
+        })
+        .to_string(),
         "journald" => {
             let message = String::from_utf8_lossy(line);
             serde_json::json!({ "__CURSOR": format!("s=1;i={number};t=f4240"), "MESSAGE": message }).to_string()
@@ -129,6 +135,20 @@ async fn feed(name: &str, context: Context) {
             input.drained().await;
             // The server holds the input's handle to the queue.
             running.abort();
+        }
+        "container" => {
+            let folder = tempfile::tempdir().unwrap();
+            let pod = folder.path().join("shop_web_0a1b/nginx");
+            std::fs::create_dir_all(&pod).unwrap();
+            let lines = RECORDS.iter().map(|it| [b"2024-01-15T10:30:00Z stdout F ", *it, b"\n"].concat());
+            std::fs::write(pod.join("0.log"), lines.collect::<Vec<_>>().concat()).unwrap();
+            let paths = vec![format!("{}/*/*/*.log", folder.path().display())];
+            let config = ContainerConfig { paths, start_at: StartAt::Beginning, ..ContainerConfig::default() };
+            let input = ContainerInput::new(config, FileCheckpoints::default()).unwrap();
+            let running = tokio::spawn(input.run(context));
+            soon(taken).await;
+            shutdown.cancel();
+            running.await.unwrap();
         }
         "elasticsearch" => {
             let http = HttpInput::new(HttpConfig::default(), context);
