@@ -37,7 +37,7 @@ Chores of the repository. Each runs from any folder in it.
                              --tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
   cargo xtask licences       licences of all dependencies
   cargo xtask generate       writes the generated files: docs/config.schema.json
-  cargo xtask score          what is understood of the corpora: fail2ban, loghub, windows, or one of them
+  cargo xtask score          what is understood of the corpora: fail2ban, crowdsec, loghub, windows, or one of them
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)

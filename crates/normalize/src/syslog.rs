@@ -180,7 +180,14 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, tag: Option<&Tag<'_>>,
     if formats::write_audit_message(writer, name, message, context) {
         return;
     }
-    if programs::write(writer, name, module, message, context) || devices::write(writer, name, message) {
+    if programs::write(writer, name, module, message, context) || devices::write(writer, name, message, context) {
+        return;
+    }
+    // A tag may have taken the word: `CEF:0|…` and `fw CEF: 0|…` look like a program that speaks.
+    if formats::write_event_format(writer, message, context)
+        || (matches!(name, "CEF" | "LEEF")
+            && formats::write_event_format(writer, &format!("{name}:{message}"), context))
+    {
         return;
     }
     let start = message.trim_ascii_start();

@@ -1,6 +1,7 @@
 //! What is understood of data whose truth others wrote down. Nothing of it is in the repository.
 
 mod attack;
+mod crowdsec;
 mod evtx;
 #[path = "../../../crates/detect/tests/oracle/log_sources.rs"]
 mod log_sources;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use crate::run;
 
-/// All suites, or `only` one of them: `fail2ban`, `loghub` or `windows`; with `binary`, or with what is built for it.
+/// All suites, or `only` one of them: `fail2ban`, `crowdsec`, `loghub` or `windows`; with `binary`, or with what is built for it.
 pub(crate) fn run(only: Option<&str>, binary: Option<&str>) -> anyhow::Result<bool> {
     let panoptes = match binary {
         Some(path) => Path::new(path).canonicalize().with_context(|| format!("there is no {path}"))?,
@@ -49,6 +50,9 @@ fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
     if wanted("fail2ban") {
         lines.extend(fail2ban(&corpora)?);
     }
+    if wanted("crowdsec") {
+        lines.extend(crowdsec::score(panoptes, &corpora)?);
+    }
     if wanted("loghub") {
         lines.extend(loghub(panoptes, &corpora)?);
     }
@@ -56,7 +60,7 @@ fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
         lines.extend(windows(panoptes, &corpora)?);
     }
     if lines.is_empty() {
-        bail!("there is no suite `{}`; there are fail2ban, loghub and windows", only.unwrap_or_default());
+        bail!("there is no suite `{}`; there are fail2ban, crowdsec, loghub and windows", only.unwrap_or_default());
     }
     Ok(lines)
 }

@@ -21,7 +21,7 @@ use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
 use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, Shared};
-use super::router::{EVERYTHING, Router, Routes};
+use super::router::{EVERYTHING, Looked, Router, Routes};
 use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
 
@@ -95,6 +95,7 @@ struct Scratch {
     field: FieldScratch,
     memo: Memo,
     routes: Routes<Arc<Plan>>,
+    looked: Looked,
     /// Of the plans that `routes` leads to.
     plans_version: u32,
     batches: u32,
@@ -351,10 +352,10 @@ impl Engine {
     /// The sources that `event` is.
     pub(crate) fn sources_of(&self, event: Event<'_>) -> Vec<u32> {
         let mut seen = Vec::new();
-        let mut text = String::new();
+        let mut looked = Looked::default();
         for (slot, name) in (0..).zip(&self.slots) {
             if let Some(value) = event.get_named(name) {
-                self.router.look(&mut seen, &mut text, slot, value);
+                self.router.look(&mut seen, &mut looked, slot, value);
             }
         }
         seen.sort_unstable();
@@ -393,13 +394,13 @@ impl Engine {
             if self.router.is_tested(slot, mask)
                 && let Some(value) = event.value_at(position)
             {
-                self.router.look(&mut scratch.seen, &mut scratch.text, slot, value);
+                self.router.look(&mut scratch.seen, &mut scratch.looked, slot, value);
             }
             values.push(Slotted { slot, place: Place::At(position) });
         }
         for (slot, id) in &binding.answered {
             if let Some(value) = event.get(*id) {
-                self.router.look(&mut scratch.seen, &mut scratch.text, *slot, value);
+                self.router.look(&mut scratch.seen, &mut scratch.looked, *slot, value);
                 values.push(Slotted { slot: *slot, place: Place::Answered(*id) });
             }
         }

@@ -254,8 +254,10 @@ fn planned(program: &Program, items: &[u32], waiting: &BTreeMap<u32, Vec<u32>>, 
     field
 }
 
-/// How long the pieces of keywords are that are looked for.
+/// How much of a keyword's piece tells how rare it is: so much is looked at first.
 const PIECE_BYTES: usize = 4;
+/// How long a piece is at most.
+const PIECE_BYTES_MAX: usize = 12;
 
 /// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings; `common`
 /// says whether a piece of text is in many records.
@@ -284,9 +286,12 @@ fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Pre
 /// The piece of `literal` that is likely to be in the fewest texts and that JSON writes as it is, if there is one.
 fn rarest_piece<'l>(literal: &'l str, common: &dyn Fn(&str) -> bool) -> Option<&'l str> {
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'/');
-    let pieces = (0..literal.len()).filter_map(|start| literal.get(start..start + PIECE_BYTES));
-    let plain = pieces.filter(|it| it.bytes().all(is_plain));
-    plain.min_by_key(|it| (common(it), it.bytes().map(frequency).sum::<u32>()))
+    let pieces = (0..literal.len()).filter_map(|start| Some((start, literal.get(start..start + PIECE_BYTES)?)));
+    let plain = pieces.filter(|(_, it)| it.bytes().all(is_plain));
+    let (start, _) = plain.min_by_key(|(_, it)| (common(it), it.bytes().map(frequency).sum::<u32>()))?;
+    let rest = literal.get(start..)?;
+    let length = rest.bytes().take(PIECE_BYTES_MAX).take_while(|it| is_plain(*it)).count();
+    rest.get(..length)
 }
 
 /// How often a byte is in folded log text, roughly; twice the logarithm.

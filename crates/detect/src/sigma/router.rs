@@ -49,15 +49,48 @@ impl Values {
         *table.entry(value.into()).or_insert(next)
     }
 
+    /// The number of `text`, whatever its case, and of its family.
+    fn look(&self, text: &str) -> (u32, Option<u32>) {
+        let folded = text.to_ascii_lowercase();
+        let family = match folded.split_once('.') {
+            Some((family, _)) if !self.families.is_empty() => self.families.get(family).copied(),
+            _ => None,
+        };
+        (self.numbers.get(folded.as_str()).copied().unwrap_or(OTHER), family)
+    }
+}
+
+/// What texts were looked up before: few different ones come.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// By number of the tested field. Random: a sender cannot choose texts that collide.
+    by_field: Vec<HashMap<Box<str>, (u32, Option<u32>), foldhash::fast::RandomState>>,
+}
+
+/// How many texts of a field are remembered; reaching it forgets them.
+const LOOKED_MAX: usize = 256;
+/// Longer texts are not remembered.
+const LOOKED_BYTES_MAX: usize = 256;
+
+impl Looked {
     #[inline]
-    fn look(&self, seen: &mut Vec<Seen>, field: u16, text: &str) {
-        seen.push((field, self.numbers.get(text).copied().unwrap_or(OTHER)));
-        if !self.families.is_empty()
-            && let Some((family, _)) = text.split_once('.')
-            && let Some(number) = self.families.get(family)
-        {
-            seen.push((field, *number));
+    fn look(&mut self, field: u16, text: &str, values: &Values) -> (u32, Option<u32>) {
+        if text.len() > LOOKED_BYTES_MAX {
+            return values.look(text);
         }
+        if self.by_field.len() <= field.into() {
+            self.by_field.resize_with(usize::from(field) + 1, HashMap::default);
+        }
+        let Some(known) = self.by_field.get_mut(usize::from(field)) else { return values.look(text) };
+        if let Some(found) = known.get(text) {
+            return *found;
+        }
+        let found = values.look(text);
+        if known.len() >= LOOKED_MAX {
+            known.clear();
+        }
+        known.insert(text.into(), found);
+        found
     }
 }
 
@@ -168,22 +201,18 @@ impl Router {
 
     /// Appends what `value` of the field in `slot` says, if any mapping asks for that field.
     #[inline]
-    pub(crate) fn look(&self, seen: &mut Vec<Seen>, folded: &mut String, slot: u32, value: Value<'_>) {
+    pub(crate) fn look(&self, seen: &mut Vec<Seen>, looked: &mut Looked, slot: u32, value: Value<'_>) {
         let Some(number) = self.tested.get(slot as usize).and_then(|it| it.checked_sub(1)) else { return };
         let Some(values) = self.values.get(number as usize) else { return };
-        for item in value.each() {
-            let text = match item {
-                Value::Null => continue,
-                Value::Text(text) if !text.bytes().any(|it| it.is_ascii_uppercase()) => {
-                    values.look(seen, number, text);
-                    continue;
-                }
-                other => other.to_text(),
-            };
-            folded.clear();
-            folded.push_str(&text);
-            folded.make_ascii_lowercase();
-            values.look(seen, number, folded);
+        let mut note = |text: &str| {
+            let (value, family) = looked.look(number, text, values);
+            seen.push((number, value));
+            seen.extend(family.map(|it| (number, it)));
+        };
+        match value {
+            Value::Null => {}
+            Value::Text(text) => note(text),
+            other => other.each().filter(|it| *it != Value::Null).for_each(|it| note(&it.to_text())),
         }
     }
 
@@ -243,11 +272,11 @@ mod tests {
         });
         let dataset = fields.iter().find(|(name, _)| *name == "event.dataset");
         let mask = dataset.map_or(router.general_mask(), |(_, value)| router.mask(value));
-        let (mut seen, mut folded) = (Vec::new(), String::new());
+        let (mut seen, mut looked) = (Vec::new(), Looked::default());
         for (name, value) in fields {
             let slot = names.iter().position(|it| it == name).unwrap_or(usize::MAX) as u32;
             if router.is_tested(slot, mask) {
-                router.look(&mut seen, &mut folded, slot, Value::Text(value));
+                router.look(&mut seen, &mut looked, slot, Value::Text(value));
             }
         }
         seen.sort_unstable();

@@ -6,6 +6,7 @@
 
 use panoptes_model::{BatchWriter, FieldId, field};
 
+use crate::context::Context;
 use crate::syslog::take_back;
 
 mod cisco;
@@ -14,13 +15,16 @@ mod fortigate;
 mod huawei;
 mod juniper;
 mod netfilter;
+mod palo_alto;
+mod pf;
 
 pub(crate) use cisco::Mnemonic;
 pub(crate) use fortigate::write as write_fortigate;
+pub(crate) use palo_alto::begins_row;
 
 /// Writes what the device says, if one speaks. `program` is the tag of the message as it stands.
 #[inline]
-pub(crate) fn write(writer: &mut BatchWriter<'_>, program: &str, message: &str) -> bool {
+pub(crate) fn write(writer: &mut BatchWriter<'_>, program: &str, message: &str, context: &Context<'_>) -> bool {
     // Most messages have no percent sign where it matters, and pay for no more than this look.
     let head = message.as_bytes().get(..cisco::HEAD_BYTES_MAX).unwrap_or(message.as_bytes());
     if memchr::memchr(b'%', head).is_some() {
@@ -36,7 +40,11 @@ pub(crate) fn write(writer: &mut BatchWriter<'_>, program: &str, message: &str) 
             return true;
         }
     }
-    juniper::write(writer, program, message) || (program == "kernel" && netfilter::write(writer, message))
+    juniper::write(writer, program, message)
+        || (program == "kernel" && netfilter::write(writer, message))
+        || (program == "filterlog" && pf::write(writer, message))
+        || palo_alto::write(writer, message, context)
+        || (program != "kernel" && netfilter::write_unannounced(writer, message))
 }
 
 /// Writes a text under a name of the device's own.

@@ -11,6 +11,31 @@ const DATASET: &str = "linux.netfilter";
 /// How long the prefix may be that a rule gives its packets: the kernel allows 128 bytes.
 const PREFIX_BYTES_MAX: usize = 192;
 
+/// Parts of the packet's header, and the fields that they have.
+const HEADER: &[(&str, &str)] = &[
+    ("IN", "observer.ingress.interface.name"),
+    ("OUT", "observer.egress.interface.name"),
+    ("MAC", "iptables.mac"),
+    ("LEN", "iptables.length"),
+    ("TOS", "iptables.tos"),
+    ("PREC", "iptables.precedence_bits"),
+    ("TTL", "iptables.ttl"),
+    ("ID", "iptables.id"),
+    ("WINDOW", "iptables.tcp.window"),
+    ("RES", "iptables.tcp.reserved_bits"),
+    ("URGP", "iptables.tcp.urgent_pointer"),
+    ("MARK", "iptables.mark"),
+    ("TYPE", "iptables.icmp.type"),
+    ("CODE", "iptables.icmp.code"),
+];
+
+/// The same without the kernel's name in front, as routers write it: only if the packet is told in full.
+pub(super) fn write_unannounced(writer: &mut BatchWriter<'_>, message: &str) -> bool {
+    memchr::memmem::find(message.as_bytes(), b" LEN=").is_some()
+        && memchr::memmem::find(message.as_bytes(), b" PROTO=").is_some()
+        && write(writer, message)
+}
+
 pub(super) fn write(writer: &mut BatchWriter<'_>, message: &str) -> bool {
     let head = message.as_bytes().get(..PREFIX_BYTES_MAX).unwrap_or(message.as_bytes());
     let Some(at) = memchr::memmem::find(head, b"IN=") else { return false };
@@ -27,10 +52,15 @@ pub(super) fn write(writer: &mut BatchWriter<'_>, message: &str) -> bool {
         let mut parts = prefix.split(|it: char| !it.is_ascii_alphanumeric());
         parts.any(|part| words.iter().any(|it| part.eq_ignore_ascii_case(it)))
     };
+    // UniFi names the chain, a letter for what becomes of the packet, and the rule: `[WAN_LOCAL-D-4000]`.
+    let letter = |letter: &str| prefix.split(['[', ']', ' ']).any(|it| it.split('-').nth(1) == Some(letter));
     let (action, kind, outcome, blocked): (_, Words, _, _) =
-        if has(&["block", "drop", "dropped", "reject", "rejected", "deny", "denied", "blocked"]) {
+        if has(&["block", "drop", "dropped", "reject", "rejected", "deny", "denied", "blocked"])
+            || letter("D")
+            || letter("R")
+        {
             ("packet_denied", &["connection", "denied"], FAILURE, Some("true"))
-        } else if has(&["allow", "allowed", "accept", "accepted"]) {
+        } else if has(&["allow", "allowed", "accept", "accepted"]) || letter("A") {
             ("packet_allowed", &["connection", "allowed"], SUCCESS, Some("false"))
         } else {
             ("packet_logged", &["connection"], None, None)
@@ -57,6 +87,11 @@ pub(super) fn write(writer: &mut BatchWriter<'_>, message: &str) -> bool {
     };
     if let Some(direction) = direction {
         writer.text(field::NETWORK_DIRECTION, direction);
+    }
+    for (key, name) in HEADER {
+        if let Some(value) = said(key).filter(|it| !it.is_empty()) {
+            write_own(writer, name, value);
+        }
     }
     // `[   12.345678] [UFW BLOCK] `
     let rule = prefix.trim_ascii().trim_end_matches(':');

@@ -12,6 +12,7 @@ use crate::context::Context;
 mod apache_error;
 mod auditd;
 mod bind;
+mod cef;
 mod cisco_ios;
 mod container;
 mod json;
@@ -27,6 +28,7 @@ mod web_access;
 mod windows_event;
 
 pub(crate) use auditd::write_message as write_audit_message;
+pub(crate) use cef::write_event_format;
 pub use json_sources::json_examples;
 pub(crate) use key_value::looks_like_pairs;
 pub(crate) use nginx_error::write_request;
@@ -46,6 +48,8 @@ pub static ALL: &[&FormatKind] = &[
     &web_access::KIND,
     &auditd::KIND,
     &cisco_ios::KIND,
+    &cef::CEF,
+    &cef::LEEF,
     &service::KIND,
     &key_value::KIND,
     &plain::KIND,
@@ -122,12 +126,23 @@ static IF_DIGIT: &Kinds = &[
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,
+    &cef::CEF,
     &service::KIND,
     &key_value::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
 static IF_AUDIT: &Kinds =
     &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+// `CEF:0|…`, `LEEF:1.0|…`.
+static IF_CAPITAL: &Kinds = &[
+    &cef::CEF,
+    &cef::LEEF,
+    &syslog_rfc3164::KIND,
+    &cisco_ios::KIND,
+    &web_access::KIND,
+    &service::KIND,
+    &key_value::KIND,
+];
 static IF_OTHER: &Kinds =
     &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
 
@@ -139,6 +154,7 @@ fn candidates(first: u8) -> &'static Kinds {
         b'[' => IF_BRACKET,
         b'0'..=b'9' => IF_DIGIT,
         b't' | b'n' | b'a' => IF_AUDIT,
+        b'C' | b'L' => IF_CAPITAL,
         _ => IF_OTHER,
     }
 }

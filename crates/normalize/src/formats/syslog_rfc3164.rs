@@ -13,7 +13,7 @@ use super::{Declined, FormatKind};
 use crate::context::Context;
 use crate::syslog::{Tag, facility_and_severity, priority, write_host, write_message, write_program};
 use crate::text::leading_number;
-use crate::{level, time};
+use crate::{address, devices, level, time};
 
 pub(super) static KIND: FormatKind = FormatKind {
     name: "syslog_rfc3164",
@@ -49,7 +49,9 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
     if !is_usual {
         let spaced = text.as_bytes().get(10) == Some(&b' ');
         let is_program = |it: &Tag<'_>| it.colon && !is_level(it.name) && (it.pid.is_some() || !spaced);
-        if !header.tag.as_ref().is_some_and(is_program) || header.host.is_some_and(is_level) {
+        // A host, and what names itself, need no program: `2024-01-15T10:30:00Z fw CEF:0|…`.
+        let is_told = !spaced && header.tag.is_none() && header.host.is_some_and(is_host) && is_own(header.message);
+        if !is_told && (!header.tag.as_ref().is_some_and(is_program) || header.host.is_some_and(is_level)) {
             return Err(NO_TAG);
         }
     }
@@ -59,6 +61,17 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
     }
     header.write(writer, context);
     Ok(())
+}
+
+fn is_host(word: &str) -> bool {
+    address::ip(word).is_some() || (address::is_host_name(word) && !is_level(word))
+}
+
+/// Whether a message tells of itself what it is: an object, CEF or LEEF, a row of PAN-OS.
+fn is_own(message: &str) -> bool {
+    message.starts_with('{')
+        || ["CEF:", "LEEF:", "@cee:"].iter().any(|it| message.starts_with(it))
+        || devices::begins_row(message)
 }
 
 fn is_level(word: &str) -> bool {

@@ -181,6 +181,11 @@ impl ServiceFormats {
         self.of_program(name).next().map(|(_, it)| (it.definition.dataset.as_str(), it.definition.service.as_str()))
     }
 
+    /// Whether `text` has a fixed text of some service: not yet that it is one's.
+    pub(crate) fn may_know(&self, text: &str) -> bool {
+        self.bare.automaton.as_ref().is_some_and(|it| it.is_match(text))
+    }
+
     /// Reads a line of a service's own file into the open event. `false`, with nothing written, if it is of none.
     pub(crate) fn read_line(&self, writer: &mut BatchWriter<'_>, line: &str, context: &Context<'_>) -> bool {
         let line = line.trim_ascii();
