@@ -4,7 +4,7 @@ use std::path::Path;
 
 use panoptes_catalog::SourcePosition;
 use panoptes_config::Config;
-use panoptes_intake::inputs::{JournaldConfig, JournaldInput, OwnService, StartAt};
+use panoptes_intake::inputs::{JournaldConfig, JournaldInput, OwnService};
 
 /// Where syslog daemons put what the journal has as well: followed, the same would come twice.
 const TEXT_LOGS: [&str; 2] = ["/var/log/syslog", "/var/log/messages"];
@@ -20,10 +20,7 @@ pub(crate) fn input(config: &Config, positions: &[SourcePosition]) -> anyhow::Re
     let cursor = positions.iter().find(|it| it.source == key).map(|it| it.identity.clone());
     let settings = JournaldConfig {
         arguments: wanted.arguments.clone(),
-        start_at: match wanted.start {
-            panoptes_config::StartAt::End => StartAt::End,
-            panoptes_config::StartAt::Beginning => StartAt::Beginning,
-        },
+        start_at: crate::server::start_at(wanted.start),
         own: std::env::var("INVOCATION_ID")
             .ok()
             .map(|invocation| OwnService { pid: u64::from(std::process::id()), invocation }),

@@ -10,14 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use panoptes_catalog::{OpenMode, SourcePosition};
-use panoptes_config::{Config, FileWatch, SyslogConfig};
+use panoptes_config::{Config, ContainersConfig, FileWatch, SyslogConfig};
 use panoptes_correlate::DeduplicatorOptions;
 use panoptes_detect::DetectorOptions;
 use panoptes_engine::{Fold, FoldOptions, Preparer};
 use panoptes_intake::inputs::{
-    ElasticsearchInput, FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, HttpConfig, HttpInput,
-    StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput,
-    SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+    ContainerConfig, ContainerInput, ElasticsearchInput, FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity,
+    FileInput, HttpConfig, HttpInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
+    SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
@@ -270,6 +270,11 @@ impl Server {
             let context = context.clone();
             self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
         }
+        if let Some(containers) = &config.containers {
+            let input = ContainerInput::new(container_config(containers), known)?;
+            let context = context.clone();
+            self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
+        }
         if stdin {
             let input = StdinInput::new(StdinConfig::default(), tokio::io::stdin());
             let context = context.clone();
@@ -444,13 +449,25 @@ pub(crate) fn fold_options(config: &Config, origin: FindingOrigin) -> FoldOption
     FoldOptions { detector, deduplicator, origin }
 }
 
+pub(crate) fn start_at(start: panoptes_config::StartAt) -> StartAt {
+    match start {
+        panoptes_config::StartAt::End => StartAt::End,
+        panoptes_config::StartAt::Beginning => StartAt::Beginning,
+    }
+}
+
+fn container_config(containers: &ContainersConfig) -> ContainerConfig {
+    ContainerConfig {
+        paths: containers.paths.clone(),
+        start_at: start_at(containers.start),
+        ..ContainerConfig::default()
+    }
+}
+
 fn file_config(watched: &FileWatch) -> FileConfig {
     FileConfig {
         paths: watched.paths.clone(),
-        start_at: match watched.start {
-            panoptes_config::StartAt::End => StartAt::End,
-            panoptes_config::StartAt::Beginning => StartAt::Beginning,
-        },
+        start_at: start_at(watched.start),
         source: watched.source.clone(),
         format: watched.format.clone(),
         time_zone: watched.time_zone.clone(),
