@@ -126,6 +126,8 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// How many items one request may have. Beyond is 413: each has a place in the answer, too.
 pub const BULK_ITEMS_MAX: usize = 65_536;
+/// How long a request waits for room in the queue: less than any client waits for its answer. Later is 429.
+pub const BULK_PATIENCE: Duration = Duration::from_secs(4);
 /// The longest name of an index and the longest id of a document, as Elasticsearch has them. Beyond, the item is
 /// refused.
 pub const BULK_INDEX_BYTES_MAX: usize = 255;

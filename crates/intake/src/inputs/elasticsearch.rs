@@ -4,8 +4,8 @@
 //! `create` actions, each with its document; gzip as for `POST /logs`. A document becomes a record as it is. *Source*
 //! is the name of the index without its date (`logs-2024.01.15` is `logs`), unless the request names one. *Position*
 //! is the line of the document in its request. *Acknowledges* with its answer, which comes once every accepted
-//! document is durable and has one item for each action. A full queue refuses the request with 429, and only as a
-//! whole: senders repeat that, while not all of them repeat single items.
+//! document is durable and has one item for each action. A full queue keeps the sender waiting for a moment and then refuses the
+//! request with 429, as a whole: senders repeat that, while not all of them repeat single items.
 //!
 //! What clients ask before they send ([`probes`]) is answered so that they go on. Nothing is stored for it, nothing
 //! can be searched here, and an id that comes again is a document of its own.
@@ -20,13 +20,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
+use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::post;
 use panoptes_model::{Origin, RawBatch};
 use panoptes_stdx::ErrorChain;
+use tokio::time::timeout;
 
 use self::bulk::{Bulk, Wanted};
 use super::HttpInput;
@@ -37,7 +39,7 @@ use super::http::{Shared, body};
 use crate::budget::Lease;
 use crate::counters::{Counters, RejectReason, SourceCounts};
 use crate::flight::Flight;
-use crate::sink::{Full, SinkError};
+use crate::sink::{Full, Pending, SinkError};
 
 pub(super) static KIND: InputKind = InputKind {
     name: "elasticsearch",
@@ -117,16 +119,22 @@ async fn document(
 }
 
 async fn answer_bulk(shared: &Arc<Shared>, index: Option<String>, request: Request<Body>) -> Response {
+    // rsyslog, which has no name, gives a request up whenever the answer is JSON, whatever its status.
+    let in_words = !request.headers().contains_key(USER_AGENT);
     match take(shared, Wanted::Actions { index }, request).await {
+        Ok(Taken { failures, .. }) if in_words && failures.iter().any(Option::is_some) => answer::again_in_words(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "a part could not be made durable: send all of it again",
+        ),
         Ok(taken) => taken.into_bulk_response(),
-        Err(refusal) => answer::refused(refusal),
+        Err(refusal) => answer::refused(refusal, in_words),
     }
 }
 
 async fn answer_document(shared: &Arc<Shared>, index: String, id: Option<String>, request: Request<Body>) -> Response {
     match take(shared, Wanted::Document { index, id }, request).await {
         Ok(taken) => taken.into_document_response(),
-        Err(refusal) => answer::refused(refusal),
+        Err(refusal) => answer::refused(refusal, false),
     }
 }
 
@@ -208,9 +216,10 @@ async fn settle(shared: &Shared, mut bulk: Bulk, lease: Lease) -> Result<(Bulk, 
     let mut flight = Flight::default();
     let mut failures = vec![None; pages.len()];
     if let Some(first) = batches.next() {
-        match shared.context.sink.try_commit(first) {
-            Ok(pending) => flight.push(pending, 0),
-            Err(Full(_)) => {
+        match offer(shared, first).await {
+            Some(Ok(pending)) => flight.push(pending, 0),
+            Some(Err(error)) => fail(&mut failures, 0, error),
+            None => {
                 for (counts, records) in pages.iter().flatten() {
                     counts.rejected(RejectReason::Busy, *records);
                 }
@@ -256,6 +265,15 @@ async fn settle(shared: &Shared, mut bulk: Bulk, lease: Lease) -> Result<(Bulk, 
             }
             Ok((bulk, failures))
         }
+    }
+}
+
+/// Hands a batch on if there is room, or will be soon: a sender that waits for its answer is slowed down by that alone,
+/// and needs no skill in sending again. `None` if the queue stays full.
+async fn offer(shared: &Shared, batch: RawBatch) -> Option<Result<Pending, SinkError>> {
+    match shared.context.sink.try_commit(batch) {
+        Ok(pending) => Some(Ok(pending)),
+        Err(Full(batch)) => timeout(shared.config.bulk_patience, shared.context.sink.enqueue(batch)).await.ok(),
     }
 }
 

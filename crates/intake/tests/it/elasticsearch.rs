@@ -1,5 +1,7 @@
 //! `POST /_bulk` and what clients ask before it, over real connections.
 
+use std::time::Duration;
+
 use panoptes_intake::SinkLimits;
 use panoptes_intake::inputs::HttpConfig;
 use panoptes_intake::limits::{BODY_RATIO_FREE_BYTES, ORIGINS_MAX};
@@ -7,8 +9,10 @@ use panoptes_model::FrameId;
 use serde_json::Value;
 
 use crate::http::{ask, post_to, serve};
-use crate::support::{balanced, gzip, start, start_with, texts, zstd};
+use crate::support::{balanced, gzip, soon, start, start_with, texts, zstd};
 
+/// Clients have a name; but for rsyslog.
+const NAMED: &str = "User-Agent: elasticsearch-py/8.12.0";
 const NDJSON: &str = "Content-Type: application/vnd.elasticsearch+x-ndjson; compatible-with=8";
 
 fn statuses(answer: &Value) -> Vec<u64> {
@@ -76,13 +80,15 @@ async fn the_answer_comes_after_the_log_and_a_failing_log_is_503() {
     submission.ticket.committed(FrameId(1));
     assert_eq!(sending.await.unwrap().status, 200);
 
-    let sending = tokio::spawn(async move { ask(address, "PUT", "/_bulk", &[], body).await });
-    pipeline.recv().await.ticket.failed("disk full");
-    let reply = sending.await.unwrap();
-    assert_eq!((reply.status, &reply.json["status"]), (503, &503.into()));
-    assert!(reply.head.contains("retry-after: 1") && reply.head.contains("x-elastic-product"), "{}", reply.head);
+    for (headers, json) in [(&[NAMED][..], 503.into()), (&[], Value::Null)] {
+        let sending = tokio::spawn(async move { ask(address, "PUT", "/_bulk", headers, body).await });
+        pipeline.recv().await.ticket.failed("disk full");
+        let reply = sending.await.unwrap();
+        assert_eq!((reply.status, &reply.json["status"]), (503, &json));
+        assert!(reply.head.contains("retry-after: 1") && reply.head.contains("x-elastic-product"), "{}", reply.head);
+    }
     let totals = balanced(&context.counters);
-    assert_eq!((totals.accepted, totals.dropped), (1, vec![("not_durable", 1)]));
+    assert_eq!((totals.accepted, totals.dropped), (1, vec![("not_durable", 2)]));
 }
 
 #[tokio::test]
@@ -91,7 +97,8 @@ async fn when_a_part_is_not_durable_its_items_are_429_and_the_others_201() {
     let (address, _) = serve(&context, HttpConfig::default()).await;
     let line = |n: usize| format!("{{\"index\":{{\"_index\":\"i{n}\"}}}}\n{{\"n\":{n}}}\n");
     let body: String = (0..=ORIGINS_MAX).map(line).collect();
-    let sending = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[], body.as_bytes()).await });
+    let unnamed = body.clone();
+    let sending = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[NAMED], body.as_bytes()).await });
     pipeline.recv().await.ticket.committed(FrameId(1));
     pipeline.recv().await.ticket.failed("disk full");
     let reply = sending.await.unwrap();
@@ -100,23 +107,53 @@ async fn when_a_part_is_not_durable_its_items_are_429_and_the_others_201() {
     assert!(statuses[..ORIGINS_MAX].iter().all(|it| *it == 201) && statuses[ORIGINS_MAX] == 429, "{statuses:?}");
     let totals = balanced(&context.counters);
     assert_eq!((totals.accepted, totals.dropped), (ORIGINS_MAX as u64, vec![("not_durable", 1)]));
+    // Who would give single items up sends all again.
+    let sending = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[], unnamed.as_bytes()).await });
+    pipeline.recv().await.ticket.committed(FrameId(1));
+    pipeline.recv().await.ticket.failed("disk full");
+    let reply = sending.await.unwrap();
+    assert_eq!((reply.status, reply.json), (503, Value::Null));
 }
 
 #[tokio::test]
-async fn a_full_queue_is_429_and_nothing_of_the_request_is_kept() {
+async fn a_queue_that_stays_full_is_429_and_nothing_of_the_request_is_kept() {
     let (context, mut pipeline) = start_with(SinkLimits { batches_max: 1, bytes_max: 1 << 20 });
-    let (address, _) = serve(&context, HttpConfig::default()).await;
+    let config = HttpConfig { bulk_patience: Duration::ZERO, ..HttpConfig::default() };
+    let (address, _) = serve(&context, config).await;
     let body = b"{\"index\":{}}\n{\"a\":1}\n{\"index\":{}}\nbroken\n";
     let first = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[], body).await });
     while context.sink.depth().batches == 0 {
         tokio::task::yield_now().await;
     }
-    let reply = ask(address, "POST", "/_bulk", &[], body).await;
+    let reply = ask(address, "POST", "/_bulk", &[NAMED], body).await;
     assert_eq!((reply.status, &reply.json["error"]["type"]), (429, &"es_rejected_execution_exception".into()));
     assert!(reply.head.contains("retry-after: 1"), "{}", reply.head);
+    let reply = ask(address, "POST", "/_bulk", &[], body).await;
+    assert_eq!((reply.status, reply.json), (429, Value::Null), "rsyslog would give up over JSON");
+    assert!(reply.head.contains("retry-after: 1") && reply.head.contains("text/plain"), "{}", reply.head);
     assert_eq!(texts(&pipeline.records(1).await), [r#"{"a":1}"#]);
     assert_eq!(statuses(&first.await.unwrap().json), [201, 400]);
-    assert_eq!(balanced(&context.counters).rejected, [("malformed", 1), ("busy", 2)]);
+    let mut rejected = balanced(&context.counters).rejected;
+    rejected.sort_unstable();
+    assert_eq!(rejected, [("busy", 4), ("malformed", 1)]);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_for_a_moment_only_delays_the_answer() {
+    let (context, mut pipeline) = start_with(SinkLimits { batches_max: 1, bytes_max: 1 << 20 });
+    let config = HttpConfig { bulk_patience: Duration::from_secs(3_600), ..HttpConfig::default() };
+    let (address, _) = serve(&context, config).await;
+    let body = b"{\"index\":{}}\n{\"a\":1}\n";
+    let first = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[], body).await });
+    while context.sink.depth().batches == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = tokio::spawn(async move { ask(address, "POST", "/_bulk", &[], body).await });
+    assert_eq!(pipeline.records(2).await.len(), 2);
+    for reply in [first, second] {
+        assert_eq!(statuses(&soon(reply).await.unwrap().json), [201]);
+    }
+    balanced(&context.counters);
 }
 
 #[tokio::test]

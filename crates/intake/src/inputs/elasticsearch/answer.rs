@@ -139,18 +139,28 @@ impl Serialize for Named<'_> {
 }
 
 /// A request of which nothing was taken.
-pub(super) fn refused(refusal: Refusal) -> Response {
+pub(super) fn refused(refusal: Refusal, in_words: bool) -> Response {
     let (status, reason, retry) = refusal.into_parts();
+    if retry && in_words {
+        return again_in_words(status, &reason);
+    }
     let kind = match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => REJECTED,
         StatusCode::PAYLOAD_TOO_LARGE => "content_too_long_exception",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "media_type_header_exception",
         _ => "illegal_argument_exception",
     };
-    let mut response = failure(status, kind, &reason);
-    if retry {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-    }
+    let response = failure(status, kind, &reason);
+    if retry { again(response) } else { response }
+}
+
+/// That the request may come again, for a client that gives it up over an answer in JSON.
+pub(super) fn again_in_words(status: StatusCode, reason: &str) -> Response {
+    again((status, format!("{reason}\n")).into_response())
+}
+
+fn again(mut response: Response) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     response
 }
 

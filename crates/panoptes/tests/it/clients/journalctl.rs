@@ -34,7 +34,7 @@ fn put(journal: &Path, number: usize) {
 }
 
 fn users(server: &Server) -> Vec<String> {
-    let mut users: Vec<_> = events(server, "panoptes.input: journald")
+    let mut users: Vec<_> = events(server, "panoptes.input:journald")
         .iter()
         .map(|it| it["user.name"].as_str().unwrap_or_default().to_owned())
         .collect();
