@@ -172,6 +172,8 @@ pub const JOURNAL_RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
 pub const JOURNAL_CURSOR_TRIES_MAX: u32 = 3;
 /// How much of what `journalctl` complains about is kept to be told.
 pub const JOURNAL_COMPLAINT_BYTES_MAX: usize = 1 << 10;
+/// How long the end of that is waited for once `journalctl` has ended. Then nothing of it is told.
+pub const JOURNAL_COMPLAINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 // Files.
 

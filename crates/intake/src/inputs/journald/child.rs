@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::JournaldConfig;
 use crate::context::Context;
 use crate::journal::{Decoder, Found, MAGIC};
-use crate::limits::{JOURNAL_COMPLAINT_BYTES_MAX, READ_BYTES_MAX};
+use crate::limits::{JOURNAL_COMPLAINT_BYTES_MAX, JOURNAL_COMPLAINT_TIMEOUT, READ_BYTES_MAX};
 
 /// A running program and the ends of its pipes. It ends when this is dropped.
 pub(super) struct Child {
@@ -106,8 +107,9 @@ impl Child {
         let Self { process, output, complaint } = self;
         drop(output);
         let reaped = spawn_blocking(move || drop(process)).await;
-        match (reaped, complaint.await) {
-            (Ok(()), Ok(complaint)) => complaint,
+        // What it started itself may still hold the pipe.
+        match (reaped, timeout(JOURNAL_COMPLAINT_TIMEOUT, complaint).await) {
+            (Ok(()), Ok(Ok(complaint))) => complaint,
             _ => String::new(),
         }
     }
