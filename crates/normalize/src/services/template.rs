@@ -29,7 +29,7 @@ pub(super) const LITERAL_BYTES_MIN: usize = 3;
 /// One step of a pattern.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Literal(Literal),
+    Literal(Box<Literal>),
     /// One or more spaces or tabs.
     Blanks,
     Capture(Capture),
@@ -241,7 +241,7 @@ impl Parser<'_> {
             let text = std::mem::take(text).into_boxed_str();
             let forward = memmem::Finder::new(text.as_bytes()).into_owned();
             let backward = memmem::FinderRev::new(text.as_bytes()).into_owned();
-            self.ops.push(Op::Literal(Literal { text, forward, backward }));
+            self.ops.push(Op::Literal(Box::new(Literal { text, forward, backward })));
         }
     }
 
