@@ -120,25 +120,26 @@ mod tests {
         expect![[r#"
               yes  nginx_error  a line of nginx's error log
             time   2024-01-15T10:30:00Z
-            field  event.kind           event
-            field  event.dataset        nginx.error
-            field  event.category       authentication,web
-            field  event.type           start
-            field  event.action         http_auth
-            field  event.outcome        failure
-            field  log.level            error
-            field  process.pid          12
-            field  message              user "bob": password mismatch, client: 203.0.113.9, server: s, request: "GET /a?b HTTP/1.1", host: "h"
-            field  source.ip            203.0.113.9
-            field  url.domain           h
-            field  http.request.method  GET
-            field  url.original         /a?b
-            field  url.path             /a
-            field  url.query            b
-            field  http.version         1.1
-            field  user.name            bob
-            field  event.reason         password mismatch
-            field  panoptes.format      nginx_error
+            field  event.kind                 event
+            field  event.dataset              nginx.error
+            field  event.category             authentication,web
+            field  event.type                 start
+            field  event.action               http_auth
+            field  event.outcome              failure
+            field  log.level                  error
+            field  process.pid                12
+            field  message                    user "bob": password mismatch, client: 203.0.113.9, server: s, request: "GET /a?b HTTP/1.1", host: "h"
+            field  source.ip                  203.0.113.9
+            field  url.domain                 h
+            field  http.request.method        GET
+            field  url.original               /a?b
+            field  url.path                   /a
+            field  url.query                  b
+            field  http.version               1.1
+            field  nginx.error.connection_id  7
+            field  user.name                  bob
+            field  event.reason               password mismatch
+            field  panoptes.format            nginx_error
         "#]].assert_eq(&explanation.to_string());
     }
 

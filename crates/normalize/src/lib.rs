@@ -29,6 +29,7 @@ mod fact;
 pub mod formats;
 pub mod json;
 mod level;
+mod login_phrases;
 mod names;
 mod normalizer;
 mod programs;

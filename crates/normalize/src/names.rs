@@ -50,6 +50,10 @@ fn meaning(name: &str) -> Option<Meaning> {
     // `request.method` and `http.status` mean what `method` and `status` mean.
     let name = match name.split_once('.') {
         None => name,
+        // Whole names of some: Teleport, MongoDB, GitLab, Keycloak.
+        Some(("addr" | "attr", "remote")) | Some(("meta", "remote_ip")) | Some(("account", "ip")) => "remote_addr",
+        Some(("attr", "principalname")) | Some(("details", "username")) => "user",
+        Some(("t", "$date")) => "timestamp",
         Some(("request" | "req" | "response" | "res" | "http", rest)) => rest,
         Some(("data" | "fields" | "context" | "event_data", rest)) if !rest.contains('.') => rest,
         Some(_) => return None,
@@ -79,34 +83,98 @@ fn meaning(name: &str) -> Option<Meaning> {
         "source" | "service" | "app" | "application" | "logger" | "service_name" | "servicename" | "app_name"
         | "component" => Meaning::Service,
         "host" | "hostname" | "host_name" | "node" | "computer" | "devname" | "_hostname" => Meaning::Host,
-        "client_ip" | "src_ip" | "srcip" | "remote_addr" | "clientip" | "remote_ip" | "remoteip" | "source_ip"
-        | "sourceip" | "ip_address" | "ipaddress" | "remote_address" | "remote_host" | "src" | "rhost"
-        | "client_addr" | "source_address" | "c-ip" => Meaning::Source,
-        "ip" | "addr" | "client" | "remote" | "peer" | "from" | "x_forwarded_for" | "x-forwarded-for" => {
-            Meaning::SourceIfAddress
-        }
+        "client_ip"
+        | "src_ip"
+        | "srcip"
+        | "remote_addr"
+        | "clientip"
+        | "remote_ip"
+        | "remoteip"
+        | "source_ip"
+        | "sourceip"
+        | "ip_address"
+        | "ipaddress"
+        | "remote_address"
+        | "remote_host"
+        | "src"
+        | "rhost"
+        | "client_addr"
+        | "source_address"
+        | "c-ip"
+        | "remoteaddr"
+        | "remoteaddress"
+        | "clienthost"
+        | "clientaddr"
+        | "request_ip"
+        | "requestip"
+        | "user_ip"
+        | "userip"
+        | "ip_addr"
+        | "ipaddr"
+        | "downstream_remote_address"
+        | "source_ip_address"
+        | "sourceipaddress"
+        | "remip" => Meaning::Source,
+        "ip" | "addr" | "client" | "remote" | "remote_ips" | "host_ip" | "peer" | "from" | "x_forwarded_for"
+        | "x-forwarded-for" => Meaning::SourceIfAddress,
         "src_port" | "source_port" | "client_port" | "srcport" | "remote_port" | "spt" | "sport" => Meaning::SourcePort,
         "dst_ip" | "dstip" | "dest_ip" | "destination_ip" | "dst" | "dest" | "server_ip" => Meaning::Destination,
         "dst_port" | "dstport" | "dest_port" | "destination_port" | "dpt" | "dport" => Meaning::DestinationPort,
-        "user" | "username" | "user_name" | "login" | "account" | "acct" | "usr" | "remote_user" | "cs-username" => {
-            Meaning::User
-        }
-        "status" | "status_code" | "statuscode" | "http_status" | "response_code" | "http_status_code"
+        "user" | "username" | "user_name" | "login" | "account" | "principal" | "principalname" | "clientusername"
+        | "acct" | "usr" | "remote_user" | "cs-username" => Meaning::User,
+        "status"
+        | "status_code"
+        | "statuscode"
+        | "http_status"
+        | "httpstatus"
+        | "response_code"
+        | "http_status_code"
+        | "response_status"
+        | "downstreamstatus"
+        | "responsecode"
+        | "response_status_code"
         | "sc-status" => Meaning::Status,
-        "method" | "http_method" | "request_method" | "verb" | "cs-method" => Meaning::Method,
-        "path" | "uri" | "url" | "request_uri" | "request_path" | "request_url" | "http_path" => Meaning::Url,
-        "bytes" | "body_bytes_sent" | "bytes_sent" | "response_size" => Meaning::Bytes,
+        "method" | "http_method" | "request_method" | "requestmethod" | "verb" | "cs-method" | "downstreammethod" => {
+            Meaning::Method
+        }
+        "path"
+        | "uri"
+        | "url"
+        | "request_uri"
+        | "requesturi"
+        | "request_path"
+        | "requestpath"
+        | "request_url"
+        | "http_path"
+        | "path_info"
+        | "endpoint"
+        | "x-envoy-original-path" => Meaning::Url,
+        "bytes"
+        | "body_bytes_sent"
+        | "bytes_sent"
+        | "response_size"
+        | "responsesize"
+        | "response_body_size"
+        | "contentlength"
+        | "content_length"
+        | "downstreamcontentsize" => Meaning::Bytes,
         "outcome" | "result" | "res" => Meaning::Outcome,
         "success" => Meaning::Success,
-        "user_agent" | "useragent" | "ua" | "http_user_agent" => Meaning::Text(field::USER_AGENT_ORIGINAL),
-        "referer" | "referrer" | "http_referer" | "http_referrer" => Meaning::Text(field::HTTP_REQUEST_REFERRER),
+        "user_agent" | "useragent" | "user-agent" | "ua" | "http_user_agent" | "request_user_agent"
+        | "request_user-agent" | "headers.user-agent" | "cs(user-agent)" => Meaning::Text(field::USER_AGENT_ORIGINAL),
+        "referer" | "referrer" | "http_referer" | "http_referrer" | "request_referer" | "request_referrer"
+        | "headers.referer" => Meaning::Text(field::HTTP_REQUEST_REFERRER),
         "action" | "event_type" | "eventtype" | "event_name" | "eventname" => Meaning::Text(field::EVENT_ACTION),
         "error" | "err" | "exception" => Meaning::Text(field::ERROR_MESSAGE),
+        "email" | "user_email" => Meaning::Text(field::USER_EMAIL),
+        "reason" => Meaning::Text(field::EVENT_REASON),
         "trace_id" | "traceid" => Meaning::Text(field::TRACE_ID),
         "process" | "proc" | "program" | "comm" => Meaning::Text(field::PROCESS_NAME),
         "exe" => Meaning::Text(field::PROCESS_EXECUTABLE),
         "command" | "cmd" | "command_line" | "cmdline" | "commandline" => Meaning::Text(field::PROCESS_COMMAND_LINE),
-        "vhost" | "http_host" | "server_name" => Meaning::Text(field::URL_DOMAIN),
+        "vhost" | "http_host" | "server_name" | "requesthost" | ":authority" | "requested_server_name" => {
+            Meaning::Text(field::URL_DOMAIN)
+        }
         "pid" => Meaning::Number(field::PROCESS_PID),
         _ => return None,
     })

@@ -25,6 +25,13 @@ const HTTP_ERROR: Fact = Fact { category: &["web"], kind: &["error"], action: "h
 const SERVER: Fact = Fact { category: &["web"], kind: &["info"], action: "server_message", outcome: None };
 
 fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
+    // Apache's own time begins with the day of the week; with a number anybody's line may begin so.
+    if text.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
+        && !text.contains("[client ")
+        && context.services.may_know(text)
+    {
+        return Err(Declined::because("may be a line of a service that a file describes"));
+    }
     write(writer, text, context).ok_or(NO)
 }
 
@@ -98,6 +105,11 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     }
     if let Some((_, referrer)) = referrer {
         writer.text(field::HTTP_REQUEST_REFERRER, referrer);
+    }
+    // What an application says through PHP.
+    if let Some((_, said)) = message.split_once("PHP message: ") {
+        let said = said.trim_end_matches(['\'', '"']);
+        context.services.read_line(writer, said, context);
     }
     Some(())
 }

@@ -30,6 +30,7 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
         return Err(no);
     }
     let line = cursor.rest;
+    let stream = if rest.starts_with(" stdout") { "stdout" } else { "stderr" };
     let mut instant = None;
     if let Some(it) = civil.resolve(context.zone, writer.received_at()) {
         instant = Some(it.time);
@@ -39,6 +40,11 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
         fact::write_dataset(writer, "plain");
         super::write_findings(writer, line);
         writer.text(field::MESSAGE, line);
+    }
+    for (name, value) in [("log.iostream", stream), ("log.cri.tag", mark)] {
+        if let Some(id) = writer.field(name) {
+            writer.text(id, value);
+        }
     }
     // The program's own time is nearer to what happened than the runtime's.
     if let Some(time) = instant.filter(|_| !writer.has_time()) {
@@ -101,18 +107,22 @@ mod tests {
                 http.response.status_code: 404
                 http.response.body.bytes: 13
                 message: 203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] "GET / HTTP/1.1" 404 13
+                log.iostream: stdout
+                log.cri.tag: F
                 panoptes.format: container
             "#]],
         );
         check(
             "2024-01-15T10:30:00.5Z stderr P listening",
             expect![[r#"
-            2024-01-15T10:30:00.5Z
-            event.kind: event
-            event.dataset: plain
-            message: listening
-            panoptes.format: container
-        "#]],
+                2024-01-15T10:30:00.5Z
+                event.kind: event
+                event.dataset: plain
+                message: listening
+                log.iostream: stderr
+                log.cri.tag: P
+                panoptes.format: container
+            "#]],
         );
     }
 }

@@ -58,16 +58,18 @@ fn understand(writer: &mut BatchWriter<'_>, start: usize, text: &str, context: &
         return;
     }
     names::map(writer, start, context);
+    if context.services.read_record(writer, start, context) {
+        if !writer.has(field::MESSAGE) {
+            writer.text(field::MESSAGE, text);
+        }
+        return;
+    }
     if let Some(line) = shipped_line(writer)
         && super::read_unwrapped(writer, &line, context)
     {
         return;
     }
-    if let Some(message) = service_message(writer, context) {
-        // What the object's own keys say stays where the message says nothing.
-        context.services.read_line(writer, &message, context);
-    }
-    names::classify(writer);
+    super::write_carried_message(writer, context);
     if !writer.has(field::EVENT_KIND) {
         writer.text(field::EVENT_KIND, "event");
     }
@@ -111,17 +113,6 @@ fn shipped_line(writer: &BatchWriter<'_>) -> Option<String> {
         _ => false,
     };
     (looks_like_one && !writer.has(field::EVENT_CATEGORY)).then(|| message.to_owned())
-}
-
-/// The message, if a service may have written it whose messages are told by files. A copy, because the message may have
-/// been decoded.
-fn service_message(writer: &BatchWriter<'_>, context: &Context<'_>) -> Option<String> {
-    match writer.get(field::MESSAGE) {
-        Some(Value::Text(message)) if !writer.has(field::EVENT_CATEGORY) && context.services.may_know(message) => {
-            Some(message.to_owned())
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ fn write_pairs(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) 
     let start = writer.field_count();
     write_own(writer, text, context, 0);
     names::map(writer, start, context);
-    names::classify(writer);
+    if !context.services.read_record(writer, start, context) {
+        super::write_carried_message(writer, context);
+    }
 }
 
 fn write_own(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>, depth: usize) {
@@ -191,20 +193,24 @@ mod tests {
         check(
             KIND.example,
             expect![[r#"
-            2024-01-15T10:30:00Z
-            ts: 2024-01-15T10:30:00Z
-            level: warn
-            msg: login failed
-            user: bob
-            client_ip: 203.0.113.9
-            log.level: warning
-            message: login failed
-            user.name: bob
-            source.ip: 203.0.113.9
-            event.kind: event
-            event.dataset: keyvalue
-            panoptes.format: key_value
-        "#]],
+                2024-01-15T10:30:00Z
+                ts: 2024-01-15T10:30:00Z
+                level: warn
+                msg: login failed
+                user: bob
+                client_ip: 203.0.113.9
+                log.level: warning
+                message: login failed
+                user.name: bob
+                source.ip: 203.0.113.9
+                event.category: authentication
+                event.type: start
+                event.action: login
+                event.outcome: failure
+                event.kind: event
+                event.dataset: keyvalue
+                panoptes.format: key_value
+            "#]],
         );
         check(
             r#"2024-01-15 10:30:00 WARN a="x \"y\"\n" b=, c=1;d=2"#,

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use panoptes_model::{Anomaly, BatchWriter, field};
+use panoptes_model::{Anomaly, BatchWriter, Value, field};
 
 use crate::context::Context;
+use crate::{login_phrases, names};
 
 mod apache_error;
 mod auditd;
@@ -127,12 +128,12 @@ static IF_DIGIT: &Kinds = &[
     &cisco_ios::KIND,
     &web_access::KIND,
     &cef::CEF,
-    &service::KIND,
     &key_value::KIND,
+    &service::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
 static IF_AUDIT: &Kinds =
-    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
 // `CEF:0|…`, `LEEF:1.0|…`.
 static IF_CAPITAL: &Kinds = &[
     &cef::CEF,
@@ -140,11 +141,11 @@ static IF_CAPITAL: &Kinds = &[
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,
-    &service::KIND,
     &key_value::KIND,
+    &service::KIND,
 ];
 static IF_OTHER: &Kinds =
-    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
 fn candidates(first: u8) -> &'static Kinds {
@@ -198,6 +199,26 @@ pub(crate) fn read(
     writer.text(field::PANOPTES_FORMAT, kind.name);
     if !writer.has(field::MESSAGE) {
         writer.text(field::MESSAGE, text);
+    }
+}
+
+/// Says what the message means that an object or a run of pairs carries: by the service that wrote it, else by the usual
+/// names, else by its words. What the keys say stays where the message says nothing.
+pub(crate) fn write_carried_message(writer: &mut BatchWriter<'_>, context: &Context<'_>) {
+    let message = match writer.get(field::MESSAGE) {
+        Some(Value::Text(text)) if !writer.has(field::EVENT_CATEGORY) => {
+            // A copy only of what is worth it: the message may have been decoded.
+            let may_be_told = context.services.may_know(text) || login_phrases::may_tell(text);
+            may_be_told.then(|| text.to_owned())
+        }
+        _ => None,
+    };
+    if let Some(message) = &message {
+        context.services.read_line(writer, message, context);
+    }
+    names::classify(writer);
+    if let Some(message) = &message {
+        login_phrases::write(writer, message);
     }
 }
 

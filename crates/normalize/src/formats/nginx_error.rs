@@ -5,11 +5,13 @@
 //! to the end of the line, or the last one where the message quotes a stranger. Where the two name different clients
 //! somebody is forging, and the event is flagged `syntax_invalid`.
 
+use std::net::IpAddr;
+
 use panoptes_model::{Anomaly, BatchWriter, field};
 
 use super::{Declined, FormatKind};
 use crate::context::Context;
-use crate::fact::{FAILURE, Fact, write_user};
+use crate::fact::{FAILURE, Fact, SUCCESS, write_user};
 use crate::text::{Cursor, leading_number};
 use crate::url::Target;
 use crate::{address, level, names, time};
@@ -31,6 +33,7 @@ const HTTP_DENIED: Fact =
 const HTTP_LIMITED: Fact =
     Fact { category: &["web"], kind: &["access", "denied"], action: "http_rate_limited", outcome: FAILURE };
 const TLS: Fact = Fact::network(&["connection", "error"], "tls_handshake", FAILURE);
+const CONNECT: Fact = Fact::network(&["connection", "start"], "connect", None);
 const SERVER: Fact = Fact { category: &["web"], kind: &["info"], action: "server_message", outcome: None };
 
 fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
@@ -53,9 +56,7 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     let (_thread, rest) = leading_number(rest.strip_prefix('#')?)?;
     let mut cursor = Cursor::new(rest.strip_prefix(':')?);
     cursor.skip_spaces();
-    if cursor.rest.starts_with('*') {
-        let _connection = cursor.word();
-    }
+    let connection = if cursor.rest.starts_with('*') { cursor.word().get(1..) } else { None };
     context.stamp(writer, &civil);
     let line = cursor.rest;
     let tail = tail_of(line);
@@ -86,6 +87,22 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
             writer.text(field::HTTP_REQUEST_REFERRER, referrer);
         }
         login = tail.login;
+        // Mail servers are told by their address: there is no name.
+        if let Some((address, port)) = address::endpoint(tail.server).filter(|it| it.1.is_some()) {
+            write_server(writer, address, port);
+        }
+    } else if let Some((client, server)) =
+        message.strip_prefix("client ").and_then(|it| it.split_once(" connected to "))
+    {
+        address::write_source(writer, client, None);
+        if let Some((address, port)) = address::endpoint(server) {
+            write_server(writer, address, port);
+        }
+    }
+    if let Some(id) = connection.and_then(|_| writer.field("nginx.error.connection_id"))
+        && let Some(number) = connection
+    {
+        writer.text(id, number);
     }
     if let Some(user) = user.or(login) {
         write_user(writer, field::USER_NAME, user);
@@ -94,6 +111,13 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
         writer.text(field::EVENT_REASON, reason_of(message));
     }
     Some(())
+}
+
+fn write_server(writer: &mut BatchWriter<'_>, address: IpAddr, port: Option<u16>) {
+    writer.ip(field::DESTINATION_IP, address);
+    if let Some(port) = port {
+        writer.integer(field::DESTINATION_PORT, i64::from(port));
+    }
 }
 
 /// The message without the user name that a stranger chose.
@@ -124,6 +148,13 @@ fn classify(message: &str) -> (Fact, Option<&str>) {
     }
     if message.starts_with("client login failed") {
         return (Fact { category: &["authentication"], ..HTTP_AUTH }, None);
+    }
+    if message == "client logged in" {
+        return (Fact { category: &["authentication"], outcome: SUCCESS, ..HTTP_AUTH }, None);
+    }
+    // Its proxy for mail: `client 203.0.113.9:4711 connected to 192.0.2.8:25`.
+    if message.starts_with("client ") && message.contains(" connected to ") {
+        return (CONNECT, None);
     }
     if message.starts_with("access forbidden by rule") || message.contains("directory index of") {
         return (HTTP_DENIED, None);
@@ -187,6 +218,12 @@ fn read_tail(text: &str) -> Option<Tail<'_>> {
         let Some(open) =
             rest.strip_prefix(", ").and_then(|it| it.strip_prefix(key)).and_then(|it| it.strip_prefix(": \""))
         else {
+            // That of mail stands without quotes.
+            if key == "upstream"
+                && let Some(after) = rest.strip_prefix(", upstream: ")
+            {
+                rest = after.get(after.find(", ").unwrap_or(after.len())..)?;
+            }
             return Some(None);
         };
         if is_last {
@@ -268,26 +305,27 @@ mod tests {
         check(
             super::KIND.example,
             expect![[r#"
-            2024-01-15T10:30:00Z
-            event.kind: event
-            event.dataset: nginx.error
-            event.category: authentication,web
-            event.type: start
-            event.action: http_auth
-            event.outcome: failure
-            log.level: error
-            process.pid: 12
-            message: user "bob": password mismatch, client: 203.0.113.9, server: example.com, request: "GET /admin HTTP/1.1", host: "example.com"
-            source.ip: 203.0.113.9
-            url.domain: example.com
-            http.request.method: GET
-            url.original: /admin
-            url.path: /admin
-            http.version: 1.1
-            user.name: bob
-            event.reason: password mismatch
-            panoptes.format: nginx_error
-        "#]],
+                2024-01-15T10:30:00Z
+                event.kind: event
+                event.dataset: nginx.error
+                event.category: authentication,web
+                event.type: start
+                event.action: http_auth
+                event.outcome: failure
+                log.level: error
+                process.pid: 12
+                message: user "bob": password mismatch, client: 203.0.113.9, server: example.com, request: "GET /admin HTTP/1.1", host: "example.com"
+                source.ip: 203.0.113.9
+                url.domain: example.com
+                http.request.method: GET
+                url.original: /admin
+                url.path: /admin
+                http.version: 1.1
+                nginx.error.connection_id: 7
+                user.name: bob
+                event.reason: password mismatch
+                panoptes.format: nginx_error
+            "#]],
         );
         check(
             r#"2024/01/15 10:30:00 [error] 1#1: *2 user "a b" was not found in "/etc/nginx/htpasswd", client: 2001:db8::7, server: _, request: "GET / HTTP/2.0", host: "h:8443""#,
@@ -309,6 +347,7 @@ mod tests {
                 url.original: /
                 url.path: /
                 http.version: 2.0
+                nginx.error.connection_id: 2
                 user.name: a b
                 event.reason: not found in "/etc/nginx/htpasswd"
                 panoptes.format: nginx_error
@@ -391,6 +430,7 @@ mod tests {
                 url.original: /a
                 url.path: /a
                 http.version: 2.0
+                nginx.error.connection_id: 5
                 panoptes.format: nginx_error
             "#]],
         );

@@ -8,7 +8,7 @@ use panoptes_model::{BatchWriter, field};
 use super::{Declined, FormatKind};
 use crate::context::Context;
 use crate::text::starts_with_ignore_case;
-use crate::{address, fact, level, time};
+use crate::{address, fact, level, login_phrases, time};
 
 pub(super) static KIND: FormatKind = FormatKind {
     name: "plain",
@@ -39,7 +39,9 @@ pub(super) fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<
         rest = after;
         understood = true;
     }
-    if write_findings(writer, rest) || understood {
+    let found = write_findings(writer, rest);
+    login_phrases::write(writer, rest);
+    if found || understood || writer.has(field::EVENT_CATEGORY) {
         Ok(())
     } else {
         Err(Declined::because("nothing in it was recognised"))

@@ -142,6 +142,8 @@ impl<'t> Header<'t> {
             return Self { host: None, tag: Some(tag), message: tag.message };
         }
         let rest = rest.trim_start_matches(' ');
+        // Some relays write the host twice.
+        let rest = rest.strip_prefix(first).and_then(|it| it.strip_prefix(' ')).unwrap_or(rest);
         match Tag::of(rest) {
             Some(tag) => Self { host: Some(first), tag: Some(tag), message: tag.message },
             None => Self { host: Some(first), tag: None, message: rest },
@@ -315,7 +317,7 @@ mod tests {
         assert_eq!(seen("-- root[7]: ROOT LOGIN ON tty2"), "login|linux.login|login|success|root|");
         assert_eq!(
             seen("ftpd[7]: connection from 203.0.113.9 (h.example) at Fri Jun 17 07:07:00 2005"),
-            "ftpd|linux.syslog||||203.0.113.9"
+            "ftpd|ftpd||||203.0.113.9"
         );
         assert_eq!(seen("syslogd 1.4.1: restart."), "syslogd|linux.syslog||||");
         assert_eq!(seen("kernel: hub 1-0:1.0: USB hub found"), "kernel|linux.syslog||||");

@@ -61,7 +61,15 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
         writer.text(field::EVENT_OUTCOME, outcome);
     }
     address::write_source(writer, who.client, None);
-    write_user(writer, field::USER_NAME, who.user);
+    // BunkerWeb writes the request's id behind the identity: `- 7bde940e… -`.
+    match who.user.split_once(' ') {
+        Some((id, "-")) => {
+            if let Some(field) = writer.field("http.request.id") {
+                writer.text(field, id);
+            }
+        }
+        _ => write_user(writer, field::USER_NAME, who.user),
+    }
     if let Some(host) = who.host {
         names::write_host(writer, host);
     }

@@ -8,6 +8,7 @@ use panoptes_model::{BatchWriter, field};
 use crate::context::{Context, Server};
 use crate::fact::{write_dataset, write_repeat};
 use crate::formats;
+use crate::login_phrases;
 use crate::text::leading_number;
 
 mod clamav;
@@ -113,6 +114,7 @@ pub(crate) fn write_generic(writer: &mut BatchWriter<'_>, name: &str, message: &
         None => write_dataset(writer, "linux.syslog"),
     }
     formats::write_introduced_findings(writer, message);
+    login_phrases::write(writer, message);
     writer.text(field::MESSAGE, message);
     let last = message.strip_prefix("last message repeated ").and_then(leading_number);
     if let Some((times, " times")) = last {

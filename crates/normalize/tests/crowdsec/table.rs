@@ -39,6 +39,7 @@ enum Compare {
     Path,
     Time,
     User,
+    Level,
 }
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
@@ -58,6 +59,7 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 Some("path") => Compare::Path,
                 Some("time") => Compare::Time,
                 Some("user") => Compare::User,
+                Some("level") => Compare::Level,
                 Some(other) => panic!("compare = {other}"),
             };
             let values = row.get("values").and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -112,13 +114,17 @@ pub(crate) fn judge(event: Event<'_>, line: &str, label: &str, name: &str, fact:
     let right = row.ecs.iter().any(|wanted| {
         fields(event).any(|(name, ours)| name == *wanted && ours.iter().any(|it| same(row.compare, it, value)))
     });
-    // A sender's own name in JSON or key=value is a name that rules know; it stays beside ECS's.
+    // A sender's own name is a name that rules know; it stays beside ECS's.
     let own = || {
-        let own = name.splitn(3, '.').nth(2).unwrap_or("");
-        name.starts_with("Unmarshaled.")
-            && fields(event).any(|(name, ours)| name == own && ours.iter().any(|it| same(row.compare, it, value)))
+        let theirs = plain(name.splitn(if name.starts_with("Unmarshaled.") { 3 } else { 2 }, '.').last().unwrap_or(""));
+        fields(event).any(|(name, ours)| plain(&name) == theirs && ours.iter().any(|it| same(row.compare, it, value)))
     };
     (Verdict::Counts { right: right || own(), listed: true }, number)
+}
+
+/// A name without its marks: `cs_uri_stem` is `cs-uri-stem`.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase()).collect()
 }
 
 /// A name that the table does not know: the line must say it, and any field but the text may have it.
@@ -128,7 +134,8 @@ fn unlisted(event: Event<'_>, line: &str, value: &str) -> Verdict {
         return Verdict::LeftOut;
     }
     let right = fields(event)
-        .filter(|(name, _)| !matches!(name.as_str(), "message" | "event.original"))
+        // The message counts where it is less than the line.
+        .filter(|(name, ours)| !matches!(name.as_str(), "event.original") && ours.iter().all(|it| it != line))
         .any(|(_, ours)| ours.iter().any(|it| same(Compare::Text, it, value)));
     Verdict::Counts { right, listed: false }
 }
@@ -156,6 +163,12 @@ fn same(compare: Compare, ours: &str, theirs: &str) -> bool {
         }
         // CrowdSec keeps the query with some parsers and cuts it off with others.
         Compare::Path => theirs.split('?').next() == ours.split('?').next(),
+        // `W`, `WRN`, `Warn`, `warning`.
+        Compare::Level => {
+            let (ours, theirs) = (bare(ours), bare(theirs));
+            let short = theirs.replace("wrn", "war");
+            !short.is_empty() && short.len() < ours.len() && ours.starts_with(&short)
+        }
         // `DOMAIN\user` and `user@realm` may be in two fields.
         Compare::User => bare(theirs).rsplit('\\').next() == Some(&bare(ours)),
     }
@@ -164,18 +177,22 @@ fn same(compare: Compare, ours: &str, theirs: &str) -> bool {
 fn same_time(event: Event<'_>, fact: &Fact) -> bool {
     let whole = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let ours = event.time();
-    let milliseconds = |it: Timestamp| it.0.div_euclid(1_000_000);
+    // CrowdSec drops fractions of some formats.
+    let agree = |theirs: jiff::Timestamp, ours: Timestamp| {
+        let unit = if theirs.subsec_nanosecond() == 0 { 1_000_000_000 } else { 1_000_000 };
+        theirs.as_nanosecond().div_euclid(unit) == i128::from(ours.0).div_euclid(unit)
+    };
     let text = ours.to_string();
     let year = text.get(..4).unwrap_or("");
     if fact.from == 4 {
-        return whole(&format!("{year}{}", fact.value)).is_some_and(|it| it.as_millisecond() == milliseconds(ours));
+        return whole(&format!("{year}{}", fact.value)).is_some_and(|it| agree(it, ours));
     }
     let Some(theirs) = whole(&fact.value) else { return false };
-    if theirs.as_millisecond() == milliseconds(ours) {
+    if agree(theirs, ours) {
         return true;
     }
     // The line has no year: theirs is that of the day on which somebody wrote the test.
-    event.anomalies().contains(Anomaly::YearInferred) && theirs.to_string().get(4..) == text.get(4..)
+    event.anomalies().contains(Anomaly::YearInferred) && theirs.to_string().get(4..19) == text.get(4..19)
 }
 
 /// Whether `name` is `glob`, in which `*` stands for anything; without regard to case.

@@ -23,6 +23,7 @@ mod okta;
 mod onelogin;
 mod opencanary;
 mod spread;
+mod suricata;
 mod w3c;
 mod wrapped;
 mod zeek;
@@ -37,6 +38,7 @@ use crate::context::Context;
 /// Every product, the ones that are told apart most surely first.
 static ALL: &[&JsonSource] = &[
     &zeek::KIND,
+    &suricata::KIND,
     &w3c::KIND,
     &journald::KIND,
     &cloudtrail::KIND,
@@ -98,6 +100,7 @@ marks! {
     CATEGORY "category",
     CATEGORY_UPPER "Category",
     CREATED_AT "created_at",
+    DEST_IP "dest_ip",
     DATA_METHOD_NAME "data.protoPayload.methodName",
     DETAIL_EVENT_SOURCE "detail.eventSource",
     DISPLAY_MESSAGE "displayMessage",
@@ -109,6 +112,7 @@ marks! {
     EVENT_TYPE_ID "event_type_id",
     EVENTS "events",
     FACTOR "factor",
+    FLOW_ID "flow_id",
     ID_APPLICATION_NAME "id.applicationName",
     JOURNAL_BOOT "_BOOT_ID",
     JOURNAL_MESSAGE "MESSAGE",
@@ -135,6 +139,7 @@ marks! {
     RISK_EVENT_TYPE "riskEventType",
     RISK_EVENT_TYPE_UPPER "RiskEventType",
     SERVICE_NAME "protoPayload.serviceName",
+    SURICATA_EVENT_TYPE "event_type",
     TARGET_RESOURCES "TargetResources",
     TIME "time",
     TXID "txid",
@@ -162,6 +167,7 @@ const ORDINARY: Marks = mark::MESSAGE
     .and(mark::EVENTS)
     .and(mark::CREATED_AT)
     .and(mark::AUDIT_DATA)
+    .and(mark::SURICATA_EVENT_TYPE)
     .and(mark::PROPERTIES_LOG);
 
 /// Keys below which a whole record of another product may stand, and the key that says so.
