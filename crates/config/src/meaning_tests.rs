@@ -469,9 +469,12 @@ fn syslog_over_tls_has_a_certificate_of_its_own_or_the_named_one() {
     assert_eq!((&tls.certificate, tls.client_ca.as_deref()), (&files, Some(Path::new("/ca.pem"))));
     assert_eq!(meant.syslog.as_ref().unwrap().udp, None);
     assert!(meant.show().contains("/etc/panoptes/c.pem"), "{}", meant.show());
-    refused("[syslog]\ntls = '0.0.0.0:6514'\ntls_key = 'k.pem'", expect![[r#"
+    refused(
+        "[syslog]\ntls = '0.0.0.0:6514'\ntls_key = 'k.pem'",
+        expect![[r#"
         /etc/panoptes/panoptes.toml:2:7: `syslog.tls` is 0.0.0.0:6514, which other machines can reach: anybody there could send; ask for certificates with `syslog.tls_client_ca`, or accept it aloud with `insecure = true` or --insecure
-        /etc/panoptes/panoptes.toml:3:11: `syslog.tls_key` needs `syslog.tls_certificate`: name both, or none for a self-signed one"#]]);
+        /etc/panoptes/panoptes.toml:3:11: `syslog.tls_key` needs `syslog.tls_certificate`: name both, or none for a self-signed one"#]],
+    );
 }
 
 #[test]
