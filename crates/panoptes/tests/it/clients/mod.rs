@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod beats;
+mod docker;
 mod elasticsearch_py;
 mod journalctl;
 mod logger;
