@@ -336,7 +336,10 @@ fn a_record_is_read_by_what_its_fields_say() {
             panoptes.format: json
         "#]],
     );
-    check(RECORDS, r#"kind=till.login state=refused ip=203.0.113.9"#, expect![[r#"
+    check(
+        RECORDS,
+        r#"kind=till.login state=refused ip=203.0.113.9"#,
+        expect![[r#"
         2024-01-15T12:00:00Z
         kind: till.login
         state: refused
@@ -352,7 +355,8 @@ fn a_record_is_read_by_what_its_fields_say() {
         message: kind=till.login state=refused ip=203.0.113.9
         panoptes.format: key_value
         panoptes.anomaly: time_missing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
