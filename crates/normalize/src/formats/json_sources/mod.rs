@@ -21,6 +21,7 @@ mod m365;
 mod okta;
 mod onelogin;
 mod opencanary;
+mod rails;
 mod spread;
 mod suricata;
 mod w3c;
@@ -51,6 +52,7 @@ static ALL: &[&JsonSource] = &[
     &duo::KIND,
     &onelogin::KIND,
     &opencanary::KIND,
+    &rails::KIND,
 ];
 
 struct JsonSource {
@@ -97,6 +99,7 @@ marks! {
     AWS_REGION "awsRegion",
     CATEGORY "category",
     CATEGORY_UPPER "Category",
+    CONTROLLER "controller",
     CREATED_AT "created_at",
     DEST_IP "dest_ip",
     DATA_METHOD_NAME "data.protoPayload.methodName",
