@@ -41,6 +41,7 @@ Chores of the repository. Each runs from any folder in it.
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
+  cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
   cargo xtask help           this list
 ";
@@ -75,6 +76,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["bench", "batch"] => bench::batch(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
+        ["bench", "correlation"] => bench::correlation(),
         ["bench", "river", options @ ..] => bench::river(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,8 +1,7 @@
 //! What correlations cost: time per event in crowded windows, and memory per group.
 //!
-//! `cargo bench -p panoptes-detect --bench correlation` prints tables, each line beside `rsigma-eval` doing the same in
-//! the same run, as far as it can. Both are handed events that are parsed already, and both match the rule and count. Time
-//! is that of this thread on a core; memory is what a counting allocator says is alive.
+//! `cargo xtask bench correlation` prints tables, each line beside `rsigma-eval` doing the same in the same run, as far as
+//! it can. Both are handed events that are parsed already, and both match the rule and count. Time is that of this thread on a core; memory is what a counting allocator says is alive.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at a terminal")]
 

@@ -38,17 +38,17 @@ fn v4(bytes: &[u8]) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(octets))
 }
 
-/// An address and nothing else; brackets around IPv6 and a zone behind it (`fe80::1%eth0`) are dropped.
+/// An address and nothing else; brackets around it and a zone behind it (`fe80::1%eth0`) are dropped.
 #[inline]
 pub(crate) fn ip(text: &str) -> Option<IpAddr> {
-    if let Some(address) = v4(text.as_bytes()) {
+    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+    if let Some(address) = v4(bare.as_bytes()) {
         return Some(IpAddr::V4(address));
     }
     // The shortest is `::`; names never hold a colon.
     if !text.as_bytes().contains(&b':') {
         return None;
     }
-    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
     let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
     bare.parse::<Ipv6Addr>().ok().map(|it| IpAddr::V6(it).to_canonical())
 }

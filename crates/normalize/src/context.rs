@@ -2,7 +2,7 @@
 
 use panoptes_model::{Anomaly, BatchWriter, Origin};
 
-use crate::services::ServiceFormats;
+use crate::services::{KeyTable, ServiceFormats};
 use crate::time::{Civil, Zone};
 
 /// How many wrappings are taken off a record (container runtime around syslog around JSON). Further ones stay text.
@@ -15,6 +15,8 @@ pub(crate) struct Context<'c> {
     pub(crate) server: Server,
     /// What files say of services.
     pub(crate) services: &'c ServiceFormats,
+    /// Which fields of the batch they ask for.
+    pub(crate) keys: &'c KeyTable,
     /// Whether somebody wants to know which pattern it was.
     pub(crate) explains: bool,
     wrappings: u8,
@@ -43,8 +45,8 @@ impl Server {
 }
 
 impl<'c> Context<'c> {
-    pub(crate) fn new(zone: &'c Zone, server: Server, services: &'c ServiceFormats) -> Self {
-        Self { zone, server, services, explains: false, wrappings: 0 }
+    pub(crate) fn new(zone: &'c Zone, server: Server, services: &'c ServiceFormats, keys: &'c KeyTable) -> Self {
+        Self { zone, server, services, keys, explains: false, wrappings: 0 }
     }
 
     /// The same for somebody who wants to know why.

@@ -10,7 +10,7 @@ use panoptes_model::{
 use crate::context::{Context, Server};
 use crate::explain::{self, Explanation};
 use crate::formats::{self, FormatKind};
-use crate::services::ServiceFormats;
+use crate::services::{KeyTable, ServiceFormats};
 use crate::time::Zone;
 
 /// How large the text of a frame may grow while broken UTF-8 is repaired (each bad byte becomes three). The records
@@ -62,13 +62,14 @@ impl Normalizer {
         let (input, damage) = into_text(bytes, &mut records);
         let sources: Vec<Source> = origins.iter().map(|it| self.source(it)).collect();
         let nowhere = self.source(&Origin::default());
+        let keys = KeyTable::default();
         EventBatch::build(Arc::clone(schema), id, now, origins, input, |writer| {
             let input = writer.input();
             for (index, record) in records.iter().enumerate() {
                 let start = record.offset as usize;
                 let text = input.get(start..start + record.length as usize);
                 let source = sources.get(record.origin as usize).unwrap_or(&nowhere);
-                let context = Context::new(&source.zone, source.server, &self.services);
+                let context = Context::new(&source.zone, source.server, &self.services, &keys);
                 writer.begin(text.unwrap_or(""), record.origin, record.received_at, record.position);
                 formats::read(writer, text.unwrap_or(""), &context, source.format, &mut |_, _| ());
                 if let Some(peer) = source.peer.filter(|_| !writer.has(field::OBSERVER_IP)) {
@@ -89,7 +90,8 @@ impl Normalizer {
     /// it, why the others did not, and the fields.
     pub fn explain(&self, line: &str, origin: &Origin, now: Timestamp) -> Explanation {
         let source = self.source(origin);
-        let context = Context::new(&source.zone, source.server, &self.services);
+        let keys = KeyTable::default();
+        let context = Context::new(&source.zone, source.server, &self.services, &keys);
         explain::explain(line, origin, now, &context.explaining(), source.format)
     }
 

@@ -22,7 +22,7 @@ use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
 use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, Shared};
 use super::router::{EVERYTHING, Looked, Router, Routes};
-use super::text::{fold_into, folded};
+use super::text::{fold_bytes_into, fold_into, folded};
 use super::{Matcher, URL_DECODED};
 
 /// How many plans are kept. Reaching it forgets them all; they are made anew when events need them.
@@ -102,6 +102,7 @@ struct Scratch {
     seen: Vec<(u16, u32)>,
     text: String,
     folded: String,
+    searched: Vec<u8>,
 }
 
 impl Engine {
@@ -501,10 +502,10 @@ impl Engine {
     }
 
     fn keywords(&self, scratch: &mut Scratch, keywords: &Keywords, view: &View<'_>) {
-        let mut folded = std::mem::take(&mut scratch.folded);
-        let may_be_in = |text: &str, folded: &mut String| {
+        let mut folded = std::mem::take(&mut scratch.searched);
+        let may_be_in = |text: &str, folded: &mut Vec<u8>| {
             folded.clear();
-            fold_into(folded, text);
+            fold_bytes_into(folded, text);
             keywords.may_be_in(folded)
         };
         let original = view.event.original();
@@ -521,7 +522,7 @@ impl Engine {
                 false
             });
         }
-        scratch.folded = folded;
+        scratch.searched = folded;
     }
 
     fn holds(&self, scratch: &mut Scratch, plan: &Plan, view: &View<'_>, node: &Node) -> bool {

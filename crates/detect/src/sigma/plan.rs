@@ -86,11 +86,11 @@ pub(crate) enum Prefilter {
 impl Keywords {
     /// Whether a text that folds to `folded` can hold a keyword, also if it is JSON in which it is escaped.
     #[inline]
-    pub(crate) fn may_be_in(&self, folded: &str) -> bool {
+    pub(crate) fn may_be_in(&self, folded: &[u8]) -> bool {
         match self.prefilter.as_deref() {
             None => true,
             Some(Prefilter::Few(searcher)) => searcher.find(folded).is_some(),
-            Some(Prefilter::Many(automaton)) => automaton.find_iter(folded.as_bytes()).next().is_some(),
+            Some(Prefilter::Many(automaton)) => automaton.find_iter(folded).next().is_some(),
         }
     }
 }
@@ -286,12 +286,20 @@ fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Pre
 /// The piece of `literal` that is likely to be in the fewest texts and that JSON writes as it is, if there is one.
 fn rarest_piece<'l>(literal: &'l str, common: &dyn Fn(&str) -> bool) -> Option<&'l str> {
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'/');
-    let pieces = (0..literal.len()).filter_map(|start| Some((start, literal.get(start..start + PIECE_BYTES)?)));
-    let plain = pieces.filter(|(_, it)| it.bytes().all(is_plain));
-    let (start, _) = plain.min_by_key(|(_, it)| (common(it), it.bytes().map(frequency).sum::<u32>()))?;
-    let rest = literal.get(start..)?;
-    let length = rest.bytes().take(PIECE_BYTES_MAX).take_while(|it| is_plain(*it)).count();
-    rest.get(..length)
+    let piece_at = |start: usize| {
+        let rest = literal.get(start..)?;
+        let length = rest.bytes().take(PIECE_BYTES_MAX).take_while(|it| is_plain(*it)).count();
+        Some((rest.get(..length)?, rest.get(..PIECE_BYTES).filter(|_| length >= PIECE_BYTES)?))
+    };
+    let pieces = (0..literal.len()).filter_map(piece_at);
+    let likely = |(piece, first): &(&str, &str)| {
+        let bytes: u32 = first.bytes().map(frequency).sum();
+        // Such as `::`.
+        let doubled = |it: &[u8]| matches!(it, [one, other] if one == other && one.is_ascii_punctuation());
+        let doubles = first.as_bytes().windows(2).filter(|it| doubled(it)).count() as u32;
+        (common(first), (bytes + 2 * PIECE_BYTES_MAX as u32).saturating_sub(8 * doubles + 2 * piece.len() as u32))
+    };
+    pieces.min_by_key(likely).map(|(piece, _)| piece)
 }
 
 /// How often a byte is in folded log text, roughly; twice the logarithm.

@@ -23,6 +23,15 @@ pub(crate) fn fold_into(out: &mut String, text: &str) {
     }
 }
 
+/// The same for bytes that are only searched.
+pub(crate) fn fold_bytes_into(out: &mut Vec<u8>, text: &str) {
+    if text.is_ascii() {
+        out.extend(text.bytes().map(|it| it.to_ascii_lowercase()));
+    } else {
+        out.extend_from_slice(folded(text).as_bytes());
+    }
+}
+
 /// How many bytes at the beginning of `bytes` are ASCII.
 fn ascii_prefix(bytes: &[u8]) -> usize {
     if bytes.is_ascii() {

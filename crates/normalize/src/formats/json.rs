@@ -58,6 +58,12 @@ fn understand(writer: &mut BatchWriter<'_>, start: usize, text: &str, context: &
         return;
     }
     names::map(writer, start, context);
+    if context.services.read_record(writer, start, context) {
+        if !writer.has(field::MESSAGE) {
+            writer.text(field::MESSAGE, text);
+        }
+        return;
+    }
     if let Some(line) = shipped_line(writer)
         && super::read_unwrapped(writer, &line, context)
     {

@@ -70,7 +70,9 @@ fn write_pairs(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) 
     let start = writer.field_count();
     write_own(writer, text, context, 0);
     names::map(writer, start, context);
-    super::write_carried_message(writer, context);
+    if !context.services.read_record(writer, start, context) {
+        super::write_carried_message(writer, context);
+    }
 }
 
 fn write_own(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>, depth: usize) {

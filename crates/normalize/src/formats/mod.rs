@@ -128,12 +128,12 @@ static IF_DIGIT: &Kinds = &[
     &cisco_ios::KIND,
     &web_access::KIND,
     &cef::CEF,
-    &service::KIND,
     &key_value::KIND,
+    &service::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
 static IF_AUDIT: &Kinds =
-    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
 // `CEF:0|…`, `LEEF:1.0|…`.
 static IF_CAPITAL: &Kinds = &[
     &cef::CEF,
@@ -141,11 +141,11 @@ static IF_CAPITAL: &Kinds = &[
     &syslog_rfc3164::KIND,
     &cisco_ios::KIND,
     &web_access::KIND,
-    &service::KIND,
     &key_value::KIND,
+    &service::KIND,
 ];
 static IF_OTHER: &Kinds =
-    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &service::KIND, &key_value::KIND];
+    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
 fn candidates(first: u8) -> &'static Kinds {

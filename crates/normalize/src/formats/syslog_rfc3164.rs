@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(seen("-- root[7]: ROOT LOGIN ON tty2"), "login|linux.login|login|success|root|");
         assert_eq!(
             seen("ftpd[7]: connection from 203.0.113.9 (h.example) at Fri Jun 17 07:07:00 2005"),
-            "ftpd|linux.syslog||||203.0.113.9"
+            "ftpd|ftpd||||203.0.113.9"
         );
         assert_eq!(seen("syslogd 1.4.1: restart."), "syslogd|linux.syslog||||");
         assert_eq!(seen("kernel: hub 1-0:1.0: USB hub found"), "kernel|linux.syslog||||");

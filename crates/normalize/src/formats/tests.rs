@@ -68,8 +68,8 @@ fn every_format_gives_the_same_event_twice() {
 /// Asks one format directly, whatever the first byte.
 fn ask(kind: &'static FormatKind, line: &[u8]) {
     let line = String::from_utf8_lossy(line).into_owned();
-    let (zone, services) = (Zone::default(), crate::ServiceFormats::built_in());
-    let context = Context::new(&zone, crate::context::Server::Unknown, &services);
+    let (zone, services, keys) = (Zone::default(), crate::ServiceFormats::built_in(), Default::default());
+    let context = Context::new(&zone, crate::context::Server::Unknown, &services, &keys);
     EventBatch::build(Arc::new(Schema::ecs()), FrameId(1), now(), Vec::new(), line, |writer| {
         writer.begin(writer.input(), 0, now(), 0);
         read(writer, writer.input(), &context, Some(kind), &mut |_, _| ());

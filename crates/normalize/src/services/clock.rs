@@ -33,7 +33,7 @@ enum Item {
     Half,
     /// `%z`: `+0100`, `+01:00`, `Z`.
     Offset,
-    /// `%Z`: `UTC` and `GMT` count, other letters are passed over.
+    /// `%Z`: abbreviations that mean one zone (RFC 822's and Europe's) count, other letters are passed over.
     ZoneName,
     /// `%a`: letters, passed over.
     Weekday,
@@ -126,9 +126,7 @@ impl Clock {
                 Item::Offset => parts.offset = Some(offset(&mut rest)?),
                 Item::ZoneName => {
                     let name = letters(&mut rest)?;
-                    if matches!(name, "UTC" | "GMT" | "Z") {
-                        parts.offset = Some(0);
-                    }
+                    parts.offset = zone_offset(name).or(parts.offset);
                 }
                 Item::Weekday => {
                     letters(&mut rest)?;
@@ -212,6 +210,23 @@ fn offset(rest: &mut &str) -> Option<i32> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
+/// Seconds east of Greenwich.
+fn zone_offset(name: &str) -> Option<i32> {
+    let hours = match name {
+        "UTC" | "GMT" | "UT" | "Z" | "WET" => 0,
+        "CET" | "MEZ" | "WEST" => 1,
+        "CEST" | "MESZ" | "EET" => 2,
+        "EEST" | "MSK" => 3,
+        "EDT" => -4,
+        "EST" | "CDT" => -5,
+        "CST" | "MDT" => -6,
+        "MST" | "PDT" => -7,
+        "PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 3_600)
+}
+
 /// A month's name in one of the languages that servers with a locale write. The dot behind an abbreviation goes with it.
 fn month(rest: &mut &str) -> Option<u8> {
     let name = letters(rest)?.to_lowercase();
@@ -262,7 +277,7 @@ mod tests {
         assert_eq!(read("%b-%d-%y %H:%M:%S", "Apr-27-13 02:25:09"), "2013-04-27T02:25:09Z 18");
         assert_eq!(read("%d/%b/%Y:%H:%M:%S %z", "02/sept./2015:00:11:31 +0200"), "2015-09-01T22:11:31Z 28");
         assert_eq!(read("%b %d, %Y %I:%M:%S %p", "apr 15, 2013 8:34:08 PM"), "2013-04-15T20:34:08Z 23");
-        assert_eq!(read("%Z %b %d %H:%M:%S", "PDT Jan 5 10:30:00"), "2024-01-05T10:30:00Z 18");
+        assert_eq!(read("%Z %b %d %H:%M:%S", "PDT Jan 5 10:30:00"), "2024-01-05T17:30:00Z 18");
         assert_eq!(read("%Y.%m.%d %H:%M:%S", "2011.11.21 14:29:16.5"), "2011-11-21T14:29:16.5Z 21");
         assert_eq!(read("%s", "1705314600 x"), "2024-01-15T10:30:00Z 10");
     }

@@ -33,11 +33,14 @@ pub(super) struct Definition {
     pub(super) file: String,
     pub(super) service: String,
     pub(super) dataset: String,
+    /// Nobody in particular: it says neither whose a record is nor, where another does, of which dataset.
+    pub(super) anonymous: bool,
     /// In lower case.
     pub(super) programs: Vec<String>,
     pub(super) lines: Vec<Line>,
     pub(super) events: Vec<Event>,
     pub(super) patterns: Vec<Pattern>,
+    pub(super) records: Vec<Record>,
 }
 
 /// What stands around the message where no syslog does.
@@ -63,6 +66,18 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) template: Template,
+    /// Index into [`Definition::events`].
+    pub(super) event: usize,
+    pub(super) number: u32,
+}
+
+/// Fields that together mean something.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// The field's name and what it has to say.
+    pub(super) when: Vec<(String, Template)>,
+    /// What is written, and the field that says it: the first of these that is there.
+    pub(super) fields: Vec<(Target, Vec<String>)>,
     /// Index into [`Definition::events`].
     pub(super) event: usize,
     pub(super) number: u32,
@@ -160,15 +175,21 @@ impl Reader<'_> {
             file: self.file.name.clone(),
             service: String::new(),
             dataset: String::new(),
+            anonymous: false,
             programs: Vec::new(),
             lines: Vec::new(),
             events: Vec::new(),
             patterns: Vec::new(),
+            records: Vec::new(),
         };
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "service" => definition.service = self.text(value).unwrap_or_default(),
                 "dataset" => definition.dataset = self.text(value).unwrap_or_default(),
+                "anonymous" => match value.get_ref() {
+                    DeValue::Boolean(flag) => definition.anonymous = *flag,
+                    _ => self.error(value.span().start, "`anonymous` is true or false".to_owned()),
+                },
                 "programs" => {
                     for (offset, name) in self.texts(value) {
                         if is_program(&name) {
@@ -188,9 +209,14 @@ impl Reader<'_> {
                         self.event(offset, &table, &mut definition);
                     }
                 }
+                "record" => {
+                    for (offset, table) in self.tables(value, "record") {
+                        self.record(offset, &table, &mut definition);
+                    }
+                }
                 other => self.error(
                     key.span().start,
-                    format!("`{other}` is not known; a file has service, dataset, programs, [[line]] and [[event]]"),
+                    format!("`{other}` is not known; a file has service, dataset, programs, [[line]], [[event]] and [[record]]"),
                 ),
             }
         }
@@ -201,10 +227,10 @@ impl Reader<'_> {
         if definition.dataset.is_empty() {
             definition.dataset.clone_from(&definition.service);
         }
-        if definition.programs.is_empty() && definition.lines.is_empty() {
+        if definition.programs.is_empty() && definition.lines.is_empty() && definition.records.is_empty() {
             self.error(
                 0,
-                "nothing says which records are the service's; add programs = [\"name\"] for what it says through syslog, or [[line]] for its own files".to_owned(),
+                "nothing says which records are the service's; add programs = [\"name\"] for what it says through syslog, [[line]] for its own files, or [[record]] for JSON".to_owned(),
             );
             return None;
         }
@@ -243,32 +269,11 @@ impl Reader<'_> {
     }
 
     fn event(&mut self, offset: usize, table: &DeTable<'_>, definition: &mut Definition) {
-        let mut event = Event::default();
-        let mut patterns = Vec::new();
+        let (mut event, mut patterns) = (Event::default(), Vec::new());
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "pattern" => patterns = self.texts(value),
-                "dataset" => event.dataset = self.text(value),
-                "category" => event.category = self.words(value, "category", CATEGORIES),
-                "type" => event.kind = self.words(value, "type", TYPES),
-                "action" => event.action = self.text(value),
-                "outcome" => event.outcome = self.words(value, "outcome", OUTCOMES).into_iter().next(),
-                "set" => {
-                    let DeValue::Table(table) = value.get_ref() else {
-                        self.error(value.span().start, "`set` is a table: { \"field.name\" = \"text\" }".to_owned());
-                        continue;
-                    };
-                    for (name, value) in table {
-                        let text = self.text(value);
-                        match target(name.get_ref(), self.schema) {
-                            Ok(Target::Message | Target::Time) => {
-                                self.error(name.span().start, format!("`{}` cannot be set", name.get_ref()));
-                            }
-                            Ok(target) => event.constants.extend(text.map(|text| (target, text))),
-                            Err(error) => self.error(name.span().start, error.to_string()),
-                        }
-                    }
-                }
+                name if self.meaning(name, value, &mut event) => {}
                 other => self.error(
                     key.span().start,
                     format!("`{other}` is not known; an [[event]] has pattern, category, type, action, outcome, dataset and set"),
@@ -278,11 +283,7 @@ impl Reader<'_> {
         if patterns.is_empty() {
             self.error(offset, "an [[event]] needs a pattern".to_owned());
         }
-        if event.action.is_none() {
-            self.error(
-                offset,
-                "an [[event]] needs an action: one word for what happened, such as \"smtp_login\"".to_owned(),
-            );
+        if !self.has_action(&event, offset) {
             return;
         }
         definition.events.push(event);
@@ -305,6 +306,95 @@ impl Reader<'_> {
                 Err(error) => self.error(offset, error.to_string()),
             }
         }
+    }
+
+    fn record(&mut self, offset: usize, table: &DeTable<'_>, definition: &mut Definition) {
+        let (mut event, mut when, mut fields) = (Event::default(), Vec::new(), Vec::new());
+        let errors = self.errors.len();
+        for (key, value) in table {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("when", DeValue::Table(table)) => {
+                    for (name, value) in table {
+                        let Some(pattern) = self.text(value) else { continue };
+                        match Template::parse(&pattern, self.schema, false) {
+                            Ok(template) => when.push((name.get_ref().clone().into_owned(), template)),
+                            Err(error) => self.error(value.span().start, error.to_string()),
+                        }
+                    }
+                }
+                ("fields", DeValue::Table(table)) => {
+                    for (name, value) in table {
+                        let keys: Vec<String> = self.texts(value).into_iter().map(|(_, key)| key).collect();
+                        match target(name.get_ref(), self.schema) {
+                            Ok(target) => fields.push((target, keys)),
+                            Err(error) => self.error(name.span().start, error.to_string()),
+                        }
+                    }
+                }
+                ("when" | "fields", _) => {
+                    self.error(value.span().start, format!("`{}` is a table", key.get_ref()));
+                }
+                (name, _) if self.meaning(name, value, &mut event) => {}
+                (other, _) => self.error(
+                    key.span().start,
+                    format!("`{other}` is not known; a [[record]] has when, fields, category, type, action, outcome, dataset and set"),
+                ),
+            }
+        }
+        if !self.has_action(&event, offset) || !self.one_more(offset) {
+            return;
+        }
+        if when.iter().all(|(_, template)| template.literals.is_empty()) {
+            self.error(
+                offset,
+                "a [[record]] needs `when` with a field whose text is known: when = { eventid = \"shop.login\" }"
+                    .to_owned(),
+            );
+            return;
+        }
+        // With a condition missing it would take what it must not.
+        if self.errors.len() > errors {
+            return;
+        }
+        definition.events.push(event);
+        let event = definition.events.len() - 1;
+        definition.records.push(Record { when, fields, event, number: self.line(offset) });
+    }
+
+    fn has_action(&mut self, event: &Event, offset: usize) -> bool {
+        if event.action.is_none() {
+            self.error(offset, "this needs an action: one word for what happened, such as \"smtp_login\"".to_owned());
+        }
+        event.action.is_some()
+    }
+
+    /// What both events and records may say of their meaning; `false` if the key is none of it.
+    fn meaning(&mut self, key: &str, value: &Value<'_>, event: &mut Event) -> bool {
+        match key {
+            "dataset" => event.dataset = self.text(value),
+            "category" => event.category = self.words(value, "category", CATEGORIES),
+            "type" => event.kind = self.words(value, "type", TYPES),
+            "action" => event.action = self.text(value),
+            "outcome" => event.outcome = self.words(value, "outcome", OUTCOMES).into_iter().next(),
+            "set" => {
+                let DeValue::Table(table) = value.get_ref() else {
+                    self.error(value.span().start, "`set` is a table: { \"field.name\" = \"text\" }".to_owned());
+                    return true;
+                };
+                for (name, value) in table {
+                    let text = self.text(value);
+                    match target(name.get_ref(), self.schema) {
+                        Ok(Target::Message | Target::Time) => {
+                            self.error(name.span().start, format!("`{}` cannot be set", name.get_ref()));
+                        }
+                        Ok(target) => event.constants.extend(text.map(|text| (target, text))),
+                        Err(error) => self.error(name.span().start, error.to_string()),
+                    }
+                }
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn one_more(&mut self, offset: usize) -> bool {

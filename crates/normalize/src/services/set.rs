@@ -10,6 +10,7 @@ use super::built_in;
 use super::clock::Read;
 use super::file::{self, Definition, Event, ServiceError, ServiceFile};
 use super::matcher::{self, Effort, Found};
+use super::records::{RecordTexts, Records};
 use super::template::{Op, Shape, Target, Template};
 use crate::context::Context;
 use crate::fact::{write_repeat, write_user};
@@ -33,6 +34,7 @@ pub struct ServiceFormats {
     prefixes: HashMap<Box<str>, Vec<usize>>,
     /// Over the texts of all services that have lines of their own.
     bare: Searcher,
+    pub(super) records: Records,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ struct Service {
 
 /// Finds necessary texts.
 #[derive(Debug, Default)]
-struct Searcher {
+pub(super) struct Searcher {
     automaton: Option<AhoCorasick>,
     /// Per text of the automaton: who cannot do without it.
     users: Vec<Vec<User>>,
@@ -51,10 +53,10 @@ struct Searcher {
 
 /// A pattern of a service, or one of its lines that tells it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct User {
-    service: u32,
+pub(super) struct User {
+    pub(super) service: u32,
     /// `u32::MAX`: no pattern, only the line.
-    pattern: u32,
+    pub(super) pattern: u32,
 }
 
 const LINE_ALONE: u32 = u32::MAX;
@@ -99,6 +101,7 @@ impl ServiceFormats {
         let mut prefixes: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut services = Vec::new();
         let mut bare = Texts::default();
+        let mut records = RecordTexts::default();
         for (index, definition) in definitions.into_iter().enumerate() {
             for name in &definition.programs {
                 let (table, name) = match name.strip_suffix('*') {
@@ -121,14 +124,24 @@ impl ServiceFormats {
             for line in definition.lines.iter().filter(|it| it.alone) {
                 bare.add(&line.template, User { service: index as u32, pattern: LINE_ALONE });
             }
+            for (number, record) in definition.records.iter().enumerate() {
+                records.add(record, User { service: index as u32, pattern: number as u32 });
+            }
             services.push(Service { searcher: own.searcher(), definition });
         }
-        Self { services, programs, prefixes, bare: bare.searcher() }
+        Self { services, programs, prefixes, bare: bare.searcher(), records: records.records() }
     }
 
     /// How many services and how many patterns there are.
     pub fn counts(&self) -> (usize, usize) {
-        (self.services.len(), self.services.iter().map(|it| it.definition.patterns.len()).sum())
+        (
+            self.services.len(),
+            self.services.iter().map(|it| it.definition.patterns.len() + it.definition.records.len()).sum(),
+        )
+    }
+
+    pub(super) fn definition(&self, service: u32) -> Option<&Definition> {
+        self.services.get(service as usize).map(|it| &it.definition)
     }
 
     /// The services of the program called `name`.
@@ -212,20 +225,9 @@ impl ServiceFormats {
         context: &Context<'_>,
     ) {
         let Some(Service { definition, .. }) = self.services.get(service) else { return };
-        let nothing = Event::default();
         let event = read.pattern.and_then(|(at, _)| definition.events.get(definition.patterns.get(at)?.event));
-        let event = event.unwrap_or(&nothing);
         let mut sink = Sink { writer, context };
-        sink.constant(field::EVENT_KIND, "event");
-        sink.constant(field::EVENT_DATASET, event.dataset.as_deref().unwrap_or(&definition.dataset));
-        sink.constant(field::SERVICE_NAME, &definition.service);
-        sink.list(field::EVENT_CATEGORY, &event.category);
-        sink.list(field::EVENT_TYPE, &event.kind);
-        for (id, word) in [(field::EVENT_ACTION, &event.action), (field::EVENT_OUTCOME, &event.outcome)] {
-            if let Some(word) = word {
-                sink.constant(id, word);
-            }
-        }
+        sink.event(definition, event);
         if let Some((line, found)) = &read.line
             && let Some(line) = definition.lines.get(*line)
         {
@@ -236,20 +238,12 @@ impl ServiceFormats {
         {
             sink.captures(&pattern.template, found, read.message);
         }
-        for (target, value) in &event.constants {
-            sink.put(target, None, value);
-        }
         if !sink.writer.has(field::MESSAGE) {
             sink.writer.text(field::MESSAGE, read.message);
         }
-        if context.explains
-            && let Some(id) = sink.writer.field("panoptes.pattern")
-        {
-            let pattern = read.pattern.as_ref().and_then(|(at, _)| Some(definition.patterns.get(*at)?.number));
-            let line = read.line.as_ref().and_then(|(at, _)| Some(definition.lines.get(*at)?.number));
-            let place = format!("{}:{}", definition.file, pattern.or(line).unwrap_or(1));
-            sink.writer.text(id, &place);
-        }
+        let pattern = read.pattern.as_ref().and_then(|(at, _)| Some(definition.patterns.get(*at)?.number));
+        let line = read.line.as_ref().and_then(|(at, _)| Some(definition.lines.get(*at)?.number));
+        sink.finish(definition, event, pattern.or(line).unwrap_or(1));
     }
 }
 
@@ -299,14 +293,14 @@ impl Service {
 
 /// Texts on their way into an automaton.
 #[derive(Default)]
-struct Texts {
+pub(super) struct Texts {
     known: HashMap<Box<str>, usize>,
     texts: Vec<Box<str>>,
     users: Vec<Vec<User>>,
 }
 
 impl Texts {
-    fn add(&mut self, template: &Template, user: User) {
+    pub(super) fn add(&mut self, template: &Template, user: User) {
         for text in &template.literals {
             let at = *self.known.entry(text.clone()).or_insert_with(|| {
                 self.texts.push(text.clone());
@@ -319,7 +313,7 @@ impl Texts {
         }
     }
 
-    fn searcher(self) -> Searcher {
+    pub(super) fn searcher(self) -> Searcher {
         if self.texts.is_empty() {
             return Searcher::default();
         }
@@ -336,7 +330,7 @@ impl Texts {
 
 impl Searcher {
     /// Appends who may match `text`, sorted, each once.
-    fn search(&self, text: &str, users: &mut Vec<User>) {
+    pub(super) fn search(&self, text: &str, users: &mut Vec<User>) {
         let Some(automaton) = &self.automaton else { return };
         for hit in automaton.find_overlapping_iter(text).take(HITS_MAX) {
             users.extend(self.users.get(hit.pattern().as_usize()).into_iter().flatten());
@@ -349,9 +343,9 @@ impl Searcher {
 }
 
 /// Writes into the open event.
-struct Sink<'w, 'i, 'c> {
-    writer: &'w mut BatchWriter<'i>,
-    context: &'c Context<'c>,
+pub(super) struct Sink<'w, 'i, 'c> {
+    pub(super) writer: &'w mut BatchWriter<'i>,
+    pub(super) context: &'c Context<'c>,
 }
 
 impl Sink<'_, '_, '_> {
@@ -359,6 +353,38 @@ impl Sink<'_, '_, '_> {
     fn replace(&mut self, id: FieldId) {
         if let Some(index) = self.writer.position(id, 0) {
             self.writer.remove(index);
+        }
+    }
+
+    /// Writes what holds for all events of the kind.
+    pub(super) fn event(&mut self, definition: &Definition, event: Option<&Event>) {
+        let nothing = Event::default();
+        let event = event.unwrap_or(&nothing);
+        self.constant(field::EVENT_KIND, "event");
+        if !definition.anonymous || !self.writer.has(field::EVENT_DATASET) {
+            self.constant(field::EVENT_DATASET, event.dataset.as_deref().unwrap_or(&definition.dataset));
+        }
+        if !definition.anonymous {
+            self.constant(field::SERVICE_NAME, &definition.service);
+        }
+        self.list(field::EVENT_CATEGORY, &event.category);
+        self.list(field::EVENT_TYPE, &event.kind);
+        for (id, word) in [(field::EVENT_ACTION, &event.action), (field::EVENT_OUTCOME, &event.outcome)] {
+            if let Some(word) = word {
+                self.constant(id, word);
+            }
+        }
+    }
+
+    /// Writes the fixed fields and, for who wants to know, where the pattern stands.
+    pub(super) fn finish(&mut self, definition: &Definition, event: Option<&Event>, number: u32) {
+        for (target, value) in event.map_or(&[][..], |it| &it.constants) {
+            self.put(target, None, value);
+        }
+        if self.context.explains
+            && let Some(id) = self.writer.field("panoptes.pattern")
+        {
+            self.writer.text(id, &format!("{}:{number}", definition.file));
         }
     }
 
@@ -374,7 +400,7 @@ impl Sink<'_, '_, '_> {
         }
     }
 
-    fn captures(&mut self, template: &Template, found: &Found, text: &str) {
+    pub(super) fn captures(&mut self, template: &Template, found: &Found, text: &str) {
         for (slot, target) in template.targets.iter().enumerate() {
             if let Some(value) = found.text(slot, text) {
                 let shape = template.ops.iter().find_map(|op| match op {
@@ -386,13 +412,17 @@ impl Sink<'_, '_, '_> {
         }
     }
 
-    fn put(&mut self, target: &Target, shape: Option<&Shape>, value: &str) {
+    pub(super) fn put(&mut self, target: &Target, shape: Option<&Shape>, value: &str) {
         let value = value.trim_ascii();
         if value.is_empty() {
             return;
         }
         match target {
-            Target::Message => self.writer.text(field::MESSAGE, value),
+            Target::Message => {
+                if !self.writer.has(field::MESSAGE) {
+                    self.writer.text(field::MESSAGE, value);
+                }
+            }
             Target::Time => self.time(shape, value),
             Target::Source => {
                 for id in [field::SOURCE_IP, field::SOURCE_ADDRESS] {
@@ -464,7 +494,15 @@ impl Sink<'_, '_, '_> {
                 }
                 None => None,
             },
-            _ => crate::time::leading(value).map(|(civil, _)| civil),
+            Some(_) => crate::time::leading(value).map(|(civil, _)| civil),
+            // A record's field may be an epoch, too.
+            None => match crate::time::of_text(value, self.context.zone, self.writer.received_at()) {
+                Some(instant) => {
+                    self.writer.time(instant.time);
+                    return;
+                }
+                None => None,
+            },
         };
         if let Some(civil) = civil {
             self.context.stamp(self.writer, &civil);

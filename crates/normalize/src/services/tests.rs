@@ -76,9 +76,9 @@ fn a_message_through_syslog_is_read_by_the_patterns_of_its_program() {
             source.ip: 203.0.113.9
             source.port: 4711
             event.reason: too late
+            message: Login of bob from 192.0.2.1 from 203.0.113.9:4711 refused: too late
             network.protocol: shop
             shop.area: till
-            message: Login of bob from 192.0.2.1 from 203.0.113.9:4711 refused: too late
             panoptes.format: syslog_rfc3164
             panoptes.anomaly: year_inferred
         "#]],
@@ -172,16 +172,16 @@ pattern = "{@timestamp} no message"
     expect![[r#"
         bad.toml:2: `b*d` is no program's name; a `*` may stand at its end behind `/`, `-`, `_` or `.`
         bad.toml:2: `bad*` is no program's name; a `*` may stand at its end behind `/`, `-`, `_` or `.`
-        bad.toml:3: `colour` is not known; a file has service, dataset, programs, [[line]] and [[event]]
+        bad.toml:3: `colour` is not known; a file has service, dataset, programs, [[line]], [[event]] and [[record]]
         bad.toml:6: `{` at character 10 is not closed; write `{{` for a brace
         bad.toml:7: `authentification` is no category; there are api, authentication, configuration, database, driver, email, file, host, iam, intrusion_detection, library, malware, network, package, process, registry, session, threat, vulnerability, web
-        bad.toml:10: an [[event]] needs an action: one word for what happened, such as "smtp_login"
+        bad.toml:10: this needs an action: one word for what happened, such as "smtp_login"
         bad.toml:12: expected a text in quotes, found integer
         bad.toml:17: `maybe` is no outcome; there are success, failure, unknown
         bad.toml:18: `panoptes.source` is of Panoptes itself; call it otherwise
         bad.toml:21: the pattern of a [[line]] needs {message}: what its events read
         torn.toml:1: not valid TOML: invalid basic string, expected `"`
-        torn.toml:1: nothing says which records are the service's; add programs = ["name"] for what it says through syslog, or [[line]] for its own files
+        torn.toml:1: nothing says which records are the service's; add programs = ["name"] for what it says through syslog, [[line]] for its own files, or [[record]] for JSON
         torn.toml:2: not valid TOML: key with no value, expected `=`"#]]
     .assert_eq(&said.join("\n"));
     assert_eq!(set.counts(), (2, 3));

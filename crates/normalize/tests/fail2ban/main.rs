@@ -27,14 +27,14 @@ const ZONE: &str = "Europe/Zurich";
 /// The year of their clock, which stands at noon of 14 August: what lines without a year are dated by.
 const YEAR: i32 = 2005;
 /// What all files together have to reach.
-const F1_MIN: f64 = 0.5;
+const F1_MIN: f64 = 0.95;
 /// What each file has to reach.
 const FILE_F1_MIN: f64 = 0.7;
 /// Files that cannot, and why.
 const EXPLAINED: &[(&str, &str)] = &[
     ("mongodb-auth", "the line that fails names no address, the one that names it is `end connection`"),
+    ("selinux-ssh", "sshd tells each refusal twice, as USER_AUTH and as USER_LOGIN; fail2ban counts the first only"),
     ("slapd", "the address is in the line that opens the connection"),
-    ("zzz-generic-example", "no service: made-up lines that test fail2ban's own header syntax"),
 ];
 
 /// Whether the event is an attempt of an attack: something that failed, or what a sensor calls an intrusion. The one
@@ -125,7 +125,7 @@ fn judge(name: &str, cases: &[Case], year: i32) -> (Score, Vec<String>) {
         let right_host = case.host.as_ref().is_none_or(|host| address.as_deref() == Some(&canonical(host)));
         let is_timed = !event.anomalies().contains(Anomaly::TimeMissing);
         let expected = case.time.as_deref().and_then(instant).filter(|_| is_timed);
-        let right_time = expected.is_none_or(|it| it.as_seconds() == event.time().as_seconds());
+        let right_time = expected.is_none_or(|it| is_right_time(case, it, event.time()));
         let right = claimed && case.is_attempt && right_host && right_time;
         score.add(Score { right: right.into(), claimed: claimed.into(), actual: case.is_attempt.into() });
         if claimed != case.is_attempt || (claimed && !right) {
@@ -143,6 +143,15 @@ fn judge(name: &str, cases: &[Case], year: i32) -> (Score, Vec<String>) {
         }
     }
     (score, misses)
+}
+
+/// To the second. Some filters of fail2ban pass over the zone that a line states; their annotations then repeat the
+/// line's own clock as if it were the suite's, and only the hours may differ.
+fn is_right_time(case: &Case, expected: Timestamp, ours: Timestamp) -> bool {
+    let difference = (expected.as_seconds() - ours.as_seconds()).abs();
+    let clock = case.time.as_deref().and_then(|it| it.split_once('T')).map_or("", |(_, clock)| clock);
+    let repeats_the_line = !clock.is_empty() && case.line.contains(clock);
+    difference == 0 || (repeats_the_line && difference % 900 == 0 && difference <= 14 * 3_600)
 }
 
 fn files() -> Option<Vec<String>> {
@@ -200,7 +209,7 @@ fn attempts_are_told_as_fail2ban_tells_them() {
     }
     println!("{}", line("all files", &all));
     println!("{}", line("all files, addresses, names and dates replaced", &copied));
-    println!("below {FILE_F1_MIN}: {low:?}");
-    println!("other scores with other names: {changed:?}");
+    assert!(low.is_empty(), "below {FILE_F1_MIN}: {low:?}");
+    assert!(changed.is_empty(), "other scores with other names: {changed:?}");
     assert!(all.f1() >= F1_MIN, "{}", all.f1());
 }

@@ -40,9 +40,13 @@ pub(crate) fn replaced(case: &Case, event: Event<'_>) -> Case {
     }
 }
 
+/// Names in the corpus that are words of the messages around them, too, or of a path.
+const NO_NAMES: &[&str] = &["user", "host", "sshd", "server", "test"];
+
 /// Names of letters only or nearly so; numbers, addresses and quoted junk stay.
 fn is_name(text: &str) -> bool {
     text.len() >= 3
+        && !NO_NAMES.contains(&text)
         && text.parse::<IpAddr>().is_err()
         && text.chars().any(|it| it.is_ascii_alphabetic())
         && text.chars().all(|it| it.is_ascii_alphanumeric() || "._-@".contains(it))
@@ -123,6 +127,10 @@ fn replace_addresses(text: &str) -> String {
 
 /// A run of digits, letters, colons and dots: the longest address that it begins with, and what is left.
 fn replace_token(token: &str, glued: bool) -> String {
+    // `UDP:192.0.2.1`
+    if let Some(inner) = token.strip_prefix(':').filter(|it| !it.starts_with(':')) {
+        return format!(":{}", replace_token(inner, glued));
+    }
     let ends = (1..=token.len()).rev();
     for end in ends {
         let (head, tail) = token.split_at(end);
@@ -156,15 +164,15 @@ fn shift_times(text: &str) -> String {
         let year: i32 = if digits.len() == 4 { digits.parse().unwrap_or(0) } else { 0 };
         let seconds: i64 = if digits.len() == 10 { digits.parse().unwrap_or(0) } else { 0 };
         let next = behind.chars().next();
-        let in_date = matches!(previous, None | Some('-' | '/' | ' ' | '[' | '"' | '\'' | '>' | '.' | '('))
+        let in_date = matches!(previous, None | Some('-' | '/' | ' ' | '=' | '[' | '"' | '\'' | '>' | '.' | '('))
             && (next.is_none() || next.is_some_and(|it| "-/ :|]T.".contains(it)));
         if (1990..=2030).contains(&year) && in_date && looks_like_date(&out, behind) {
             out.push_str(&(year + YEARS).to_string());
         } else if (1_000_000_000..1_800_000_000).contains(&seconds)
             && matches!(next, Some('.' | ' ' | '-'))
-            && out.is_empty()
+            && matches!(previous, None | Some('('))
         {
-            out.push_str(&(seconds + EPOCH_SECONDS).to_string());
+            out.push_str(&other_epoch(seconds).to_string());
         } else if digits.len() == 2 && behind.starts_with(' ') && is_short_year(&out) {
             out.push_str(&format!("{:02}", (digits.parse::<i32>().unwrap_or(0) + YEARS) % 100));
         } else {
@@ -175,11 +183,19 @@ fn shift_times(text: &str) -> String {
     out + rest
 }
 
+/// An epoch moved like a written time.
+fn other_epoch(seconds: i64) -> i64 {
+    let (minute, second) = (seconds / 60 % 60, seconds % 60);
+    seconds - minute * 60 - second + (minute + 17) % 60 * 60 + (second + 23) % 60 + EPOCH_SECONDS
+}
+
 /// Whether a month or a day stands beside the year.
 fn looks_like_date(before: &str, behind: &str) -> bool {
-    let digits_behind = behind.get(1..3).is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit()));
-    let clock_behind = behind.get(3..4) == Some(":");
-    let marked = behind.starts_with(['-', '/', ':', '.']) && digits_behind && !clock_behind;
+    let is_digit = |at: usize| behind.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let digits_behind = is_digit(1) && is_digit(2) && !is_digit(3);
+    // `2014:07:02-`, but neither `2024:10:30:00` behind a month nor an address.
+    let colons = !behind.starts_with(':') || behind.as_bytes().get(6) == Some(&b'-');
+    let marked = behind.starts_with(['-', '/', ':', '.']) && digits_behind && colons;
     let words: Vec<&str> = before.split([' ', '/', '-', ',', '[', '"']).filter(|it| !it.is_empty()).collect();
     let is_month = |it: &&str| {
         let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];

@@ -55,8 +55,9 @@ fn no_example_is_taken_by_another_product() {
                         let text = writer.input();
                         writer.begin(text, 0, now, 0);
                         crate::json::read_object(writer, text).unwrap();
-                        let (zone, services) = (crate::Zone::default(), crate::ServiceFormats::built_in());
-                        let context = Context::new(&zone, crate::context::Server::Unknown, &services);
+                        let (zone, services, keys) =
+                            (crate::Zone::default(), crate::ServiceFormats::built_in(), Default::default());
+                        let context = Context::new(&zone, crate::context::Server::Unknown, &services, &keys);
                         taken = (other.read)(&mut Fields::new(writer, 0, text, &context));
                     },
                 );
