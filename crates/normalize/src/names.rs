@@ -534,8 +534,9 @@ fn is_refused_login(writer: &BatchWriter<'_>, status: i64) -> bool {
         && [field::URL_PATH, field::URL_ORIGINAL].into_iter().any(|id| {
             let path = text(id).split('?').next().unwrap_or("").to_ascii_lowercase();
             let mut words = path.split(|it: char| !it.is_ascii_alphanumeric());
-            words.any(|it| matches!(it, "login" | "signin" | "logon" | "authenticate" | "token" | "session" | "sessions"))
-                || path.contains("sign_in")
+            words.any(|it| {
+                matches!(it, "login" | "signin" | "logon" | "authenticate" | "token" | "session" | "sessions")
+            }) || path.contains("sign_in")
                 || path.contains("sign-in")
         })
 }

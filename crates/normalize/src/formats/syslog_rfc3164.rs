@@ -55,6 +55,14 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
             return Err(NO_TAG);
         }
     }
+    // `Mon Jan 15 10:30:00 2024 [pid 7] …`: a service's own line, and no host.
+    if after_priority.is_none()
+        && header.tag.is_none()
+        && header.host.is_some_and(|it| it.starts_with('['))
+        && context.services.may_know(text)
+    {
+        return Err(NO_TAG);
+    }
     context.stamp(writer, &civil);
     if let Some((facility, severity)) = verbose.filter(|_| after_priority.is_none()) {
         facility_and_severity(writer, facility, severity);

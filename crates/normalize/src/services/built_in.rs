@@ -48,6 +48,7 @@ const ALL: &[(&str, &str)] = shipped![
     "freeswitch.toml",
     "froxlor.toml",
     "ftpd.toml",
+    "generic.toml",
     "gitea.toml",
     "gotify.toml",
     "grafana.toml",
@@ -63,6 +64,7 @@ const ALL: &[(&str, &str)] = shipped![
     "joplin.toml",
     "lemonldap_ng.toml",
     "lighttpd.toml",
+    "magento.toml",
     "mailcow.toml",
     "mailscanner.toml",
     "mailu.toml",
@@ -83,12 +85,12 @@ const ALL: &[(&str, &str)] = shipped![
     "openvpn.toml",
     "oracleims.toml",
     "paperless_ngx.toml",
+    "pbs.toml",
     "pfsense_gui.toml",
     "postfix.toml",
     "postgresql.toml",
     "proftpd.toml",
     "proxmox.toml",
-    "proxmox_backup.toml",
     "pterodactyl.toml",
     "pure-ftpd.toml",
     "qbittorrent.toml",
@@ -125,7 +127,6 @@ const ALL: &[(&str, &str)] = shipped![
     "znc.toml",
     "zoneminder.toml",
     "zoraxy.toml",
-    "generic.toml",
 ];
 
 pub(super) fn files() -> Vec<ServiceFile> {

@@ -199,7 +199,9 @@ fn scenarios(panoptes: &Path, cases: &[Case]) -> anyhow::Result<Vec<String>> {
         "scenarios: {:.3} of {tests} tests have all attackers alerted in the right family ({pairs_caught} of {pairs} addresses)",
         share(caught, tests)
     ));
-    lines.push(format!("silent: {silent} of {silences} tests in which nothing must be told (no finding of medium level or worse)"));
+    lines.push(format!(
+        "silent: {silent} of {silences} tests in which nothing must be told (no finding of medium level or worse)"
+    ));
     let count: usize = unasked.values().map(|it| it.0).sum();
     lines.push(format!("findings about addresses that nobody asked for: {count}"));
     lines.extend(unasked.iter().map(|(rule, (count, tests))| {
