@@ -18,7 +18,6 @@ const ALL: &[(&str, &str)] = shipped![
     "asterisk.toml",
     "audiobookshelf.toml",
     "authelia.toml",
-    "authentik.toml",
     "aws_load_balancer.toml",
     "baikal.toml",
     "bind.toml",
@@ -55,7 +54,6 @@ const ALL: &[(&str, &str)] = shipped![
     "freeswitch.toml",
     "froxlor.toml",
     "ftpd.toml",
-    "generic.toml",
     "gitea.toml",
     "gitlab.toml",
     "gotify.toml",
@@ -172,6 +170,7 @@ const ALL: &[(&str, &str)] = shipped![
     "znc.toml",
     "zoneminder.toml",
     "zoraxy.toml",
+    "generic.toml",
 ];
 
 pub(super) fn files() -> Vec<ServiceFile> {
