@@ -434,6 +434,7 @@ impl Sink<'_, '_, '_> {
 
     pub(super) fn put(&mut self, target: &Target, shape: Option<&Shape>, value: &str) {
         let value = value.trim_ascii();
+        let value = value.strip_prefix("IPv6:").unwrap_or(value);
         if value.is_empty() {
             return;
         }

@@ -154,14 +154,16 @@ fn is_right_time(case: &Case, expected: Timestamp, ours: Timestamp) -> bool {
     difference == 0 || (repeats_the_line && difference % 900 == 0 && difference <= 14 * 3_600)
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped must say so")]
 fn files() -> Option<Vec<String>> {
-    // Says so if there are none.
-    corpora::read(&format!("{FOLDER}/sshd"))?;
     let folder = corpora::root().join(FOLDER);
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .expect("the folder of the corpus")
-        .filter_map(|it| it.ok().filter(|it| it.path().is_file())?.file_name().into_string().ok())
-        .collect();
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no {}", folder.display());
+        println!("skipped: there is no {}", folder.display());
+        return None;
+    };
+    let mut names: Vec<String> =
+        entries.filter_map(|it| it.ok().filter(|it| it.path().is_file())?.file_name().into_string().ok()).collect();
     names.sort();
     Some(names)
 }
