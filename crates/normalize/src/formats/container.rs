@@ -57,7 +57,35 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
 mod tests {
     use expect_test::expect;
 
-    use crate::formats::tests::check;
+    use crate::formats::tests::{check, value};
+
+    /// What our own input makes of the lines of a container, whichever runtime wrote them.
+    #[test]
+    fn a_line_that_names_its_container_is_read_by_its_own_format() {
+        let record = |log: &str| {
+            format!(
+                r#"{{"log":"{log}","stream":"stdout","time":"2024-01-15T10:30:01Z","container.name":"web","container.image.name":"nginx:1.25","orchestrator.namespace":"shop"}}"#
+            )
+        };
+        let access = record(r#"203.0.113.9 - - [15/Jan/2024:10:30:00 +0000] \"GET / HTTP/1.1\" 404 13"#);
+        let json = record(r#"{\"level\":\"error\",\"client_ip\":\"203.0.113.9\",\"msg\":\"no\"}"#);
+        for line in [access, json] {
+            for (name, expected) in [
+                ("source.ip", "203.0.113.9"),
+                ("container.name", "web"),
+                ("container.image.name", "nginx:1.25"),
+                ("orchestrator.namespace", "shop"),
+            ] {
+                assert_eq!(value(&line, name), expected, "{name}: {line}");
+            }
+        }
+        let plain = record("worker 7 is ready");
+        assert_eq!(
+            (value(&plain, "message").as_str(), value(&plain, "container.name").as_str()),
+            ("worker 7 is ready", "web")
+        );
+        assert_eq!(value(&plain, "@timestamp"), "2024-01-15T10:30:01Z");
+    }
 
     #[test]
     fn the_line_inside_is_read_by_its_own_format() {

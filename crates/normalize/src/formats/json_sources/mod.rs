@@ -16,6 +16,7 @@ mod fields;
 mod gcp;
 mod github;
 mod google_workspace;
+mod journald;
 mod kubernetes;
 mod m365;
 mod okta;
@@ -39,6 +40,7 @@ static ALL: &[&JsonSource] = &[
     &zeek::KIND,
     &suricata::KIND,
     &w3c::KIND,
+    &journald::KIND,
     &cloudtrail::KIND,
     &kubernetes::KIND,
     &google_workspace::KIND,
@@ -112,6 +114,9 @@ marks! {
     FACTOR "factor",
     FLOW_ID "flow_id",
     ID_APPLICATION_NAME "id.applicationName",
+    JOURNAL_BOOT "_BOOT_ID",
+    JOURNAL_MESSAGE "MESSAGE",
+    JOURNAL_TIME "__REALTIME_TIMESTAMP",
     LEGACY_EVENT_TYPE "legacyEventType",
     LOG "log",
     LOGTYPE "logtype",
