@@ -80,8 +80,8 @@ impl ListOptions {
 pub enum ListError {
     #[error("{file} is larger than the {LIST_BYTES_MAX} bytes that a list may have")]
     TooLarge { file: String },
-    #[error("{file} has more than the {LIST_ENTRIES_MAX} entries that a list may have: split it")]
-    TooLong { file: String },
+    #[error("{file} has more than the {entries_max} entries that a list may have: split it")]
+    TooLong { file: String, entries_max: usize },
     #[error("{file}, line 1: there is no column `{column}`, only {known}")]
     ColumnUnknown { file: String, column: String, known: String },
     #[error("{file}: `expires` and `label` name columns, so `column` has to name one too and line 1 has to be a header")]
@@ -127,6 +127,15 @@ impl List {
     /// # Errors
     /// Anything in it is not what `options` say: a list that is half understood would be trusted as a whole.
     pub fn parse(options: ListOptions, file: &str, bytes: &[u8]) -> Result<Self, ListError> {
+        Self::parse_within(LIST_ENTRIES_MAX, options, file, bytes)
+    }
+
+    fn parse_within(
+        entries_max: usize,
+        options: ListOptions,
+        file: &str,
+        bytes: &[u8],
+    ) -> Result<Self, ListError> {
         let file_name = || file.to_owned();
         if bytes.len() as u64 > LIST_BYTES_MAX {
             return Err(ListError::TooLarge { file: file_name() });
@@ -157,8 +166,8 @@ impl List {
                 columns = Some(list.columns(&row, file)?);
                 continue;
             };
-            if list.entries >= LIST_ENTRIES_MAX {
-                return Err(ListError::TooLong { file: file_name() });
+            if list.entries >= entries_max {
+                return Err(ListError::TooLong { file: file_name(), entries_max });
             }
             list.add(&row, columns).map_err(at)?;
         }
