@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use panoptes_catalog::{OpenMode, SourcePosition};
-use panoptes_config::{Config, ContainersConfig, FileWatch, SyslogConfig};
+use panoptes_config::{Config, FileWatch, SyslogConfig};
 use panoptes_correlate::DeduplicatorOptions;
 use panoptes_detect::DetectorOptions;
 use panoptes_engine::{Fold, FoldOptions, Preparer};
@@ -278,8 +278,8 @@ impl Server {
             let context = context.clone();
             self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
         }
-        if let Some(containers) = &config.containers {
-            let input = ContainerInput::new(container_config(containers), known)?;
+        if let Some(containers) = container_config(config) {
+            let input = ContainerInput::new(containers, known)?;
             let context = context.clone();
             self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
         }
@@ -464,12 +464,20 @@ pub(crate) fn start_at(start: panoptes_config::StartAt) -> StartAt {
     }
 }
 
-fn container_config(containers: &ContainersConfig) -> ContainerConfig {
-    ContainerConfig {
-        paths: containers.paths.clone(),
+/// The logs of containers to follow. What nobody asked for and this user may not read is no news.
+fn container_config(config: &Config) -> Option<ContainerConfig> {
+    let containers = config.containers.as_ref()?;
+    let is_forbidden = |pattern: &String| {
+        let folder = pattern.split_once('*').map_or(pattern.as_str(), |it| it.0);
+        std::fs::read_dir(folder).is_err_and(|it| it.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    let paths = containers.paths.iter().filter(|it| !(containers.is_default && is_forbidden(it)));
+    let paths: Vec<String> = paths.cloned().collect();
+    (!paths.is_empty()).then(|| ContainerConfig {
+        paths,
         start_at: start_at(containers.start),
         ..ContainerConfig::default()
-    }
+    })
 }
 
 fn file_config(watched: &FileWatch) -> FileConfig {

@@ -164,7 +164,8 @@ async fn follow(
                 arguments.push(format!("--since=@{seconds}"));
             }
         }
-        None => {}
+        // Without it, `--follow` means this boot only.
+        None => arguments.push("--since=@1".to_owned()),
     }
     let mut child = match Child::start(config, arguments).await {
         Ok(child) => child,

@@ -213,6 +213,12 @@ async fn what_clients_ask_first_lets_them_go_on() {
         ("PUT", "/app", 200),
         ("HEAD", "/app", 200),
         ("POST", "/app/_search", 400),
+        ("PUT", "/app/_mapping", 200),
+        ("GET", "/app/_settings", 200),
+        ("GET", "/_nodes/http", 404),
+        ("GET", "/_cat/indices", 404),
+        ("GET", "/_ilm/policy", 200),
+        ("GET", "/_ilm/explain/x", 404),
         ("GET", "/app", 404),
         ("POST", "/app", 404),
     ] {

@@ -4,7 +4,7 @@
 //! pipelines are there. All of that is said to be there: Panoptes needs none of it, and clients then leave it alone.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use axum::{Json, Router};
@@ -40,6 +40,20 @@ const THINGS: &[Thing] = &[
     ("/_alias", |name| json!({ name: { "aliases": { name: {} } } })),
 ];
 
+/// Where else clients may ask: they hear that it is not there, in the form that they expect.
+const UNKNOWN: &[&str] = &[
+    "/_nodes",
+    "/_nodes/{*rest}",
+    "/_cat/{*rest}",
+    "/_cluster/{*rest}",
+    "/_security/{*rest}",
+    "/_ilm/{*rest}",
+    "/_ingest/{*rest}",
+    "/_stats",
+    "/_mget",
+    "/{index}/_stats",
+];
+
 pub(super) fn router() -> Router {
     let health = || get(async || Json(health()));
     let mut router = Router::new()
@@ -57,10 +71,15 @@ pub(super) fn router() -> Router {
         .route("/{index}/_refresh", any(refreshed))
         .route("/{index}/_flush", any(refreshed))
         .route("/_data_stream/{name}/_lifecycle", any(acknowledged))
+        .route("/{index}/_mapping", get(async || Json(json!({}))).fallback(acknowledged))
+        .route("/{index}/_settings", get(async || Json(json!({}))).fallback(acknowledged))
         .route("/_search", any(no_search))
         .route("/{index}/_search", any(no_search))
         .route("/{index}/_count", any(no_search))
         .route("/{index}", index());
+    for path in UNKNOWN {
+        router = router.route(path, any(unknown));
+    }
     for (path, about) in THINGS {
         router = router
             .route(path, get(async || Json(json!({}))))
@@ -138,6 +157,11 @@ async fn no_search() -> Response {
     failure(StatusCode::BAD_REQUEST, "illegal_argument_exception", reason)
 }
 
+async fn unknown(uri: Uri) -> Response {
+    let reason = format!("there is no {} here: documents are taken, and nothing else", uri.path());
+    failure(StatusCode::NOT_FOUND, "resource_not_found_exception", &reason)
+}
+
 /// Programs make their index before they write to it. Any other single name is none of ours, and is not found.
 fn index() -> MethodRouter {
     async fn existing() -> Response {
@@ -145,9 +169,6 @@ fn index() -> MethodRouter {
     }
     async fn made(Path(index): Path<String>) -> Response {
         Json(json!({ "acknowledged": true, "shards_acknowledged": true, "index": index })).into_response()
-    }
-    async fn unknown() -> Response {
-        StatusCode::NOT_FOUND.into_response()
     }
     get(unknown).head(existing).put(made).fallback(unknown)
 }
