@@ -152,21 +152,25 @@ struct Work<'w, 'b, 'i> {
 impl Work<'_, '_, '_> {
     /// Where the fields that matter are. What only Panoptes can say is taken from an event that says it itself.
     fn survey(&mut self) -> Places {
-        let mut places: Places = [0; role::COUNT];
-        loop {
-            for (position, id) in (1..).zip(self.writer.ids(0)) {
-                let role = self.fields.role(id);
-                if role != role::NONE
-                    && let Some(place @ 0) = places.get_mut(role as usize)
-                {
-                    *place = position;
-                }
-            }
-            // As often as there are such fields in one event, which are few even if the sender knows them all.
-            let Some(position) = places[role::OURS as usize].checked_sub(1) else { return places };
-            self.writer.remove(position as usize);
-            places = [0; role::COUNT];
+        let places = self.places();
+        if places[role::OURS as usize] == 0 {
+            return places;
         }
+        self.writer.remove_all(|id| self.fields.role(id) == role::OURS);
+        self.places()
+    }
+
+    fn places(&self) -> Places {
+        let mut places: Places = [0; role::COUNT];
+        for (position, id) in (1..).zip(self.writer.ids(0)) {
+            let role = self.fields.role(id);
+            if role != role::NONE
+                && let Some(place @ 0) = places.get_mut(role as usize)
+            {
+                *place = position;
+            }
+        }
+        places
     }
 
     fn position(places: &Places, role: u8) -> Option<usize> {

@@ -49,6 +49,20 @@ impl BatchWriter<'_> {
         self.push(Cell { field: id, kind: value.kind, payload: value.payload });
     }
 
+    /// Takes all fields of the open event away that `is_unwanted` names.
+    pub fn remove_all(&mut self, is_unwanted: impl Fn(FieldId) -> bool) {
+        let Some(open) = &self.open else { return };
+        let start = open.head.cells_start as usize;
+        let mut end = start;
+        for place in start..self.batch.cells.len() {
+            if self.batch.cells.get(place).is_some_and(|it| !is_unwanted(it.field)) {
+                self.batch.cells.swap(end, place);
+                end += 1;
+            }
+        }
+        self.batch.cells.truncate(end);
+    }
+
     /// Items and kept values have their field where they are given.
     const NO_FIELD: FieldId = FieldId(0);
 }
@@ -58,6 +72,31 @@ mod tests {
     use std::sync::Arc;
 
     use crate::{EventBatch, FrameId, Schema, Timestamp, field};
+
+    #[test]
+    fn unwanted_fields_go_and_the_others_keep_their_order() {
+        let batch = EventBatch::build(
+            Arc::new(Schema::ecs()),
+            FrameId(1),
+            Timestamp(0),
+            Vec::new(),
+            String::new(),
+            |writer| {
+                for _ in 0..2 {
+                    writer.begin("", 0, Timestamp(0), 0);
+                    writer.time(Timestamp(0));
+                    for id in [field::TAGS, field::USER_NAME, field::TAGS, field::MESSAGE, field::TAGS] {
+                        writer.text(id, "x");
+                    }
+                    writer.remove_all(|it| it == field::TAGS);
+                    writer.end();
+                }
+            },
+        );
+        for event in batch.events() {
+            assert_eq!(event.field_ids().collect::<Vec<_>>(), [field::USER_NAME, field::MESSAGE]);
+        }
+    }
 
     #[test]
     fn a_value_is_kept_once_and_given_to_many_events() {

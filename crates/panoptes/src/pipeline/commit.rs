@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
+use panoptes_engine::Preparer;
 use panoptes_intake::{Submission, Submissions};
 use panoptes_model::{BATCH_RECORDS_MAX, FrameId, LogFrame, RawBatch, Timestamp};
 use panoptes_store::Store;
