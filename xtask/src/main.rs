@@ -40,6 +40,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask score          what is understood of the corpora: fail2ban, crowdsec, loghub, windows, or one of them
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
@@ -75,6 +76,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score", suite] => score::run(Some(suite), None),
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "correlation"] => bench::correlation(),
         ["bench", "river", options @ ..] => bench::river(options),

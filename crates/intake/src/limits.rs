@@ -76,7 +76,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A handshake must be over after so long, the wait for its turn included. Later the connection is closed.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many handshakes of one listener are under way at a time: each costs a signature. Further ones wait.
+/// How many handshakes of one listener are under way at a time, from the first byte of the client on: each costs a
+/// signature. Further ones wait.
 pub const TLS_HANDSHAKES_MAX: usize = 64;
 /// How long a peer may take to hear that the connection ends. Then it is closed all the same.
 pub const TLS_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

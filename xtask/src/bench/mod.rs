@@ -2,6 +2,7 @@
 
 mod http;
 mod load;
+mod normalize;
 mod server;
 mod sigma;
 
@@ -13,6 +14,7 @@ use anyhow::{Context as _, bail};
 
 use self::load::Load;
 use self::server::{Scratch, Server};
+pub(crate) use self::normalize::normalize;
 pub(crate) use self::sigma::{correlation, sigma};
 use crate::run;
 

@@ -195,6 +195,8 @@ impl Tls {
         context: &Context,
     ) -> Option<TlsStream<TcpStream>> {
         let shake = async {
+            // Who says nothing takes nobody's turn.
+            connection.readable().await?;
             // A semaphore that is never closed.
             let _turn = self.handshakes.acquire().await;
             self.acceptor.accept(connection).await

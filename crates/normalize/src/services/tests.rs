@@ -190,6 +190,29 @@ pattern = "{@timestamp} no message"
 }
 
 #[test]
+fn examples_that_are_not_taken_are_mistakes() {
+    let text = r#"service = "s"
+programs = ["s"]
+[[line]]
+pattern = "<{message}>"
+[[event]]
+pattern = "login {*}"
+action = "a"
+example = ["login ok", "<login ok>", "logout"]
+[[event]]
+pattern = "login of {user.name}"
+action = "b"
+example = "login of bob"
+"#;
+    let (_, errors) = ServiceFormats::compile(&[file("s.toml", text)]);
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        s.toml:8: no pattern of its event takes this example
+        s.toml:12: the pattern in line 6 takes this example; put it after this one"#]]
+    .assert_eq(&said.join("\n"));
+}
+
+#[test]
 fn limits_are_told() {
     let told = |text: String| {
         let (set, errors) = ServiceFormats::compile(&[file("f", &text)]);

@@ -68,7 +68,7 @@ struct JsonSource {
 
 /// A set of [`MARKS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks(u64);
+pub(super) struct Marks(u128);
 
 macro_rules! marks {
     ($($constant:ident $name:literal,)*) => {
@@ -154,7 +154,7 @@ marks! {
 }
 
 // One bit each.
-const _: () = assert!(MARKS.len() <= u64::BITS as usize);
+const _: () = assert!(MARKS.len() <= u128::BITS as usize);
 
 /// Keys that ordinary records have: an object with none but these is no product's, and needs no second look.
 const ORDINARY: Marks = mark::MESSAGE
