@@ -26,8 +26,8 @@ mod show;
 mod tree;
 
 pub use crate::enrich::{
-    AssetConfig, AssetSection, Criticality, EnrichConfig, EnrichSection, ListConfig, ListKind, ListSection, NetworkConfig,
-    NetworkSection,
+    AssetConfig, AssetSection, Criticality, EnrichConfig, EnrichSection, ListConfig, ListKind, ListSection,
+    NetworkConfig, NetworkSection,
 };
 pub use crate::environment::Environment;
 pub use crate::file::{

@@ -44,9 +44,12 @@ impl Scope {
             _ if address.is_link_local() => Self::LinkLocal,
             _ if address.is_multicast() => Self::Multicast,
             [100, 64..=127, ..] => Self::Shared,
-            [0, ..] | [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] | [240..=255, ..] => {
-                Self::Reserved
-            }
+            [0, ..]
+            | [192, 0, 0 | 2, _]
+            | [198, 18 | 19, ..]
+            | [198, 51, 100, _]
+            | [203, 0, 113, _]
+            | [240..=255, ..] => Self::Reserved,
             _ => Self::Public,
         }
     }
@@ -77,12 +80,18 @@ mod tests {
     fn every_range_has_its_scope() {
         for (scope, addresses) in [
             (Scope::Public, &["8.8.8.8", "172.32.0.1", "2606:4700::1111", "100.128.0.1", "2002:808:808::1"][..]),
-            (Scope::Private, &["10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"]),
+            (
+                Scope::Private,
+                &["10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"],
+            ),
             (Scope::Shared, &["100.64.0.1"]),
             (Scope::Loopback, &["127.0.0.53", "::1"]),
             (Scope::LinkLocal, &["169.254.1.1", "fe80::1"]),
             (Scope::Multicast, &["224.0.0.251", "ff02::fb"]),
-            (Scope::Reserved, &["0.0.0.0", "255.255.255.255", "192.0.2.1", "198.18.0.1", "2001:db8::1", "::", "4000::1"]),
+            (
+                Scope::Reserved,
+                &["0.0.0.0", "255.255.255.255", "192.0.2.1", "198.18.0.1", "2001:db8::1", "::", "4000::1"],
+            ),
         ] {
             for address in addresses {
                 assert_eq!(Scope::of(address.parse().unwrap()), scope, "{address}");

@@ -305,8 +305,7 @@ fn device<'a>(remarks: &[&'a str]) -> &'a str {
 }
 
 fn cut(mut agent: Agent<'_>) -> Agent<'_> {
-    let parts =
-        [&mut agent.name, &mut agent.version, &mut agent.os_name, &mut agent.os_version, &mut agent.device];
+    let parts = [&mut agent.name, &mut agent.version, &mut agent.os_name, &mut agent.os_version, &mut agent.device];
     for part in parts {
         if part.len() > NAME_BYTES_MAX {
             *part = part.get(..part.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or("").to_owned().into();

@@ -17,7 +17,6 @@ impl<T> CidrMap<T> {
         Self { v4: Vec::new(), v6: Vec::new() }
     }
 
-
     /// The values of exactly this network.
     pub(crate) fn at(&mut self, network: IpNet) -> &mut Vec<T> {
         let (tables, length) = match canonical(network) {

@@ -112,8 +112,7 @@ impl BatchEnricher<'_> {
         let Some(memos) = &mut self.memos else { return };
         let Enricher { snapshot, fields, .. } = self.enricher;
         self.given.clear();
-        let mut work =
-            Work { snapshot, fields, given: &mut self.given, batch: memos.batch, now: writer.now(), writer };
+        let mut work = Work { snapshot, fields, given: &mut self.given, batch: memos.batch, now: writer.now(), writer };
         let places = work.survey();
         let Memos { addresses, answers, domains, agents, hosts, hashes, users, .. } = &mut **memos;
         let is_own = work.addresses(&places, addresses);
@@ -286,8 +285,7 @@ impl Work<'_, '_, '_> {
             }
         }
         for address in addresses.into_iter().flatten() {
-            let place =
-                memo.find(&address, self.now, |facts| self.snapshot.listed_address(address, self.now, facts));
+            let place = memo.find(&address, self.now, |facts| self.snapshot.listed_address(address, self.now, facts));
             let (_, kept) = memo.kept(place, self.batch, self.writer);
             self.give(places, kept.iter(), |_| None);
         }

@@ -77,13 +77,8 @@ const HASHES: [FieldId; 6] = [
 ];
 
 /// Fields that lists of users are asked about.
-const USERS: [FieldId; 5] = [
-    field::USER_NAME,
-    field::USER_TARGET_NAME,
-    field::USER_EFFECTIVE_NAME,
-    field::SOURCE_USER_NAME,
-    field::USER_EMAIL,
-];
+const USERS: [FieldId; 5] =
+    [field::USER_NAME, field::USER_TARGET_NAME, field::USER_EFFECTIVE_NAME, field::SOURCE_USER_NAME, field::USER_EMAIL];
 
 /// Why a field of an event matters. Those up to [`role::LOOKED_UP`] are looked up, of the rest it only counts that
 /// they are there.

@@ -84,7 +84,9 @@ pub enum ListError {
     TooLong { file: String, entries_max: usize },
     #[error("{file}, line 1: there is no column `{column}`, only {known}")]
     ColumnUnknown { file: String, column: String, known: String },
-    #[error("{file}: `expires` and `label` name columns, so `column` has to name one too and line 1 has to be a header")]
+    #[error(
+        "{file}: `expires` and `label` name columns, so `column` has to name one too and line 1 has to be a header"
+    )]
     HeaderNeeded { file: String },
     #[error("{file}, line {line}: {reason}")]
     Line { file: String, line: u64, reason: String },
@@ -130,12 +132,7 @@ impl List {
         Self::parse_within(LIST_ENTRIES_MAX, options, file, bytes)
     }
 
-    fn parse_within(
-        entries_max: usize,
-        options: ListOptions,
-        file: &str,
-        bytes: &[u8],
-    ) -> Result<Self, ListError> {
+    fn parse_within(entries_max: usize, options: ListOptions, file: &str, bytes: &[u8]) -> Result<Self, ListError> {
         let file_name = || file.to_owned();
         if bytes.len() as u64 > LIST_BYTES_MAX {
             return Err(ListError::TooLarge { file: file_name() });

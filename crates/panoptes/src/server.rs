@@ -83,7 +83,8 @@ impl Core {
         let submissions = before()?;
         let key = surroundings::key(config)?;
         let count = rules.len();
-        let preparer = Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?.with_snapshot(snapshot)?;
+        let preparer =
+            Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?.with_snapshot(snapshot)?;
         let catalog = surroundings::catalog(config, &key, OpenMode::Create)?;
         let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;

@@ -70,10 +70,7 @@ const EXAMPLES: &[(&str, [&str; 5])] = &[
         "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/103.0.5060.134 Safari/537.36",
         ["bingbot", "2.0", "", "", "Spider"],
     ),
-    (
-        "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
-        ["AhrefsBot", "7.0", "", "", "Spider"],
-    ),
+    ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", ["AhrefsBot", "7.0", "", "", "Spider"]),
     ("curl/7.88.1", ["curl", "7.88.1", "", "", ""]),
     ("Wget/1.21.3", ["Wget", "1.21.3", "", "", ""]),
     ("Wget/1.20.3 (linux-gnu)", ["Wget", "1.20.3", "Linux", "", ""]),

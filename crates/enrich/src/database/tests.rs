@@ -76,10 +76,12 @@ fn the_databases_say_what_their_sources_say() {
                 continue;
             }
             let place = place(&database, &network.addr().to_string());
-            let text = |path: &str| truth.get(path.split('/').next().unwrap()).map_or("", |it| {
-                let rest = path.split_once('/').map_or(String::new(), |it| format!("/{}", it.1));
-                it.pointer(&rest).and_then(serde_json::Value::as_str).unwrap_or("")
-            });
+            let text = |path: &str| {
+                truth.get(path.split('/').next().unwrap()).map_or("", |it| {
+                    let rest = path.split_once('/').map_or(String::new(), |it| format!("/{}", it.1));
+                    it.pointer(&rest).and_then(serde_json::Value::as_str).unwrap_or("")
+                })
+            };
             assert_eq!(place.country_iso, text("country/iso_code"), "{name} {network}");
             assert_eq!(place.city, text("city/names/en"), "{name} {network}");
             assert_eq!(place.timezone, text("location/time_zone"), "{name} {network}");

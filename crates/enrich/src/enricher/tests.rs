@@ -259,7 +259,10 @@ fn a_database_is_told_in_ecs() {
     );
     // Either the sender's geography or ours, but no mixture of the two.
     assert_eq!(
-        one(parts(), &[("client.ip", "89.160.20.112"), ("client.geo.country_iso_code", "XX"), ("client.as.number", "1")]),
+        one(
+            parts(),
+            &[("client.ip", "89.160.20.112"), ("client.geo.country_iso_code", "XX"), ("client.as.number", "1")]
+        ),
         "client.network.scope: public\n"
     );
 }
@@ -277,10 +280,13 @@ fn a_memo_that_is_full_begins_anew_and_says_the_same() {
     });
     assert_eq!(batch.len(), 2 * count as usize + 1);
     for (index, event) in batch.events().take(2 * count as usize).enumerate() {
-        assert_eq!(shown(event), format!(
-            "source.ip: {}\nsource.network.scope: private\nsource.network.name: office\n",
-            address(index as u32)
-        ));
+        assert_eq!(
+            shown(event),
+            format!(
+                "source.ip: {}\nsource.network.scope: private\nsource.network.name: office\n",
+                address(index as u32)
+            )
+        );
     }
     let memos = enricher.memos.lock().unwrap();
     assert_eq!(memos.len(), 1);

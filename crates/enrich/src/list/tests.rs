@@ -68,7 +68,11 @@ fn what_is_wrong_is_said_with_file_and_line() {
         (ListOptions::new("feed", KeyKind::Hash), "abc\n", "feed.csv, line 1: `abc` is no hash"),
         (ListOptions::new("feed", KeyKind::Domain), "a..b\n", "feed.csv, line 1: `a..b` is no domain"),
         (with_columns(KeyKind::User), "value,until,why\n\"\",,\n", "feed.csv, line 2: the column of the user is empty"),
-        (with_columns(KeyKind::User), "value,when,why\n", "feed.csv, line 1: there is no column `until`, only `value`, `when`, `why`"),
+        (
+            with_columns(KeyKind::User),
+            "value,when,why\n",
+            "feed.csv, line 1: there is no column `until`, only `value`, `when`, `why`",
+        ),
         (
             with_columns(KeyKind::User),
             "value,until,why\n\"a\nb\",soon,\n",

@@ -75,13 +75,8 @@ mod tests {
 
     #[test]
     fn unwanted_fields_go_and_the_others_keep_their_order() {
-        let batch = EventBatch::build(
-            Arc::new(Schema::ecs()),
-            FrameId(1),
-            Timestamp(0),
-            Vec::new(),
-            String::new(),
-            |writer| {
+        let batch =
+            EventBatch::build(Arc::new(Schema::ecs()), FrameId(1), Timestamp(0), Vec::new(), String::new(), |writer| {
                 for _ in 0..2 {
                     writer.begin("", 0, Timestamp(0), 0);
                     writer.time(Timestamp(0));
@@ -91,8 +86,7 @@ mod tests {
                     writer.remove_all(|it| it == field::TAGS);
                     writer.end();
                 }
-            },
-        );
+            });
         for event in batch.events() {
             assert_eq!(event.field_ids().collect::<Vec<_>>(), [field::USER_NAME, field::MESSAGE]);
         }
@@ -101,21 +95,20 @@ mod tests {
     #[test]
     fn a_value_is_kept_once_and_given_to_many_events() {
         let schema = Arc::new(Schema::ecs());
-        let batch =
-            EventBatch::build(schema, FrameId(1), Timestamp(0), Vec::new(), "a b".to_owned(), |writer| {
-                let (mut text, mut list, mut single) = (None, None, None);
-                for index in 0..3 {
-                    writer.begin("a", 0, Timestamp(0), index);
-                    text = text.or_else(|| writer.keep("Utrecht"));
-                    list = list.or_else(|| writer.keep_list(["vpn", "hosting"]));
-                    single = single.or_else(|| writer.keep_list(["one"]));
-                    writer.give(field::MESSAGE, text.unwrap());
-                    writer.give(field::TAGS, list.unwrap());
-                    writer.give(field::USER_NAME, single.unwrap());
-                    writer.give(field::SOURCE_PORT, super::Kept::integer(7));
-                    writer.end();
-                }
-            });
+        let batch = EventBatch::build(schema, FrameId(1), Timestamp(0), Vec::new(), "a b".to_owned(), |writer| {
+            let (mut text, mut list, mut single) = (None, None, None);
+            for index in 0..3 {
+                writer.begin("a", 0, Timestamp(0), index);
+                text = text.or_else(|| writer.keep("Utrecht"));
+                list = list.or_else(|| writer.keep_list(["vpn", "hosting"]));
+                single = single.or_else(|| writer.keep_list(["one"]));
+                writer.give(field::MESSAGE, text.unwrap());
+                writer.give(field::TAGS, list.unwrap());
+                writer.give(field::USER_NAME, single.unwrap());
+                writer.give(field::SOURCE_PORT, super::Kept::integer(7));
+                writer.end();
+            }
+        });
         assert_eq!(batch.len(), 3);
         for event in batch.events() {
             let text = |id| event.get(id).map(|it| it.to_text().into_owned());

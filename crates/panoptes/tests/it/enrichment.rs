@@ -72,7 +72,12 @@ fn a_scan_and_normalize_know_places_and_say_what_was_added() {
     std::fs::write(&log, failed_login("89.160.20.112", "ann", "a") + "\n").unwrap();
 
     let mut scan = panoptes(home.path());
-    scan.arg("--config").arg(&config).arg("scan").arg(&log).args(["--no-shipped-rules", "--format", "jsonl", "--rules"]);
+    scan.arg("--config").arg(&config).arg("scan").arg(&log).args([
+        "--no-shipped-rules",
+        "--format",
+        "jsonl",
+        "--rules",
+    ]);
     let output = scan.arg(home.path().join("rule.yml")).output().unwrap();
     let found = json_lines(&String::from_utf8_lossy(&output.stdout));
     assert_eq!(found.len(), 1, "{output:?}");
