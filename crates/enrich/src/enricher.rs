@@ -27,7 +27,7 @@ const RESOLVED_MAX: usize = 16;
 pub struct Enricher {
     snapshot: Arc<Snapshot>,
     fields: Fields,
-    memos: Mutex<Vec<Box<Memos>>>,
+    memos: Mutex<Vec<Memos>>,
 }
 
 /// What one batch after another has looked up.
@@ -87,7 +87,7 @@ impl Enricher {
 pub struct BatchEnricher<'e> {
     enricher: &'e Enricher,
     /// Gone when this is dropped.
-    memos: Option<Box<Memos>>,
+    memos: Option<Memos>,
     /// Fields that several values of an event may want: the first gets it.
     given: Vec<FieldId>,
 }
@@ -114,7 +114,7 @@ impl BatchEnricher<'_> {
         self.given.clear();
         let mut work = Work { snapshot, fields, given: &mut self.given, batch: memos.batch, now: writer.now(), writer };
         let places = work.survey();
-        let Memos { addresses, answers, domains, agents, hosts, hashes, users, .. } = &mut **memos;
+        let Memos { addresses, answers, domains, agents, hosts, hashes, users, .. } = memos;
         let is_own = work.addresses(&places, addresses);
         work.direction(&places, is_own);
         work.domains(&places, domains);
