@@ -83,13 +83,13 @@ pub(super) fn run(global: &Global, args: &NormalizeArgs) -> anyhow::Result<Outco
     Ok(Outcome::Fine)
 }
 
-/// What was known of the event's values from elsewhere.
+/// What was known of the event's values from elsewhere, in the manner of [`panoptes_normalize::Explanation`].
 fn tell_added(out: &mut impl Write, event: Event<'_>, own: usize) -> std::io::Result<()> {
-    for (index, (id, value)) in event.fields().skip(own).filter(|it| it.0 != field::PANOPTES_ANOMALY).enumerate() {
-        if index == 0 {
-            writeln!(out, "added:")?;
-        }
-        writeln!(out, "  {}: {}", event.batch().field_name(id), crate::table::harmless(&value.to_text()))?;
+    let added = || event.fields().skip(own).filter(|it| it.0 != field::PANOPTES_ANOMALY);
+    let name = |id| event.batch().field_name(id);
+    let width = added().map(|it| name(it.0).len()).max().unwrap_or(0);
+    for (id, value) in added() {
+        writeln!(out, "added  {:width$}  {}", name(id), crate::table::harmless(&value.to_text()))?;
     }
     Ok(())
 }
