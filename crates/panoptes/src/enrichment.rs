@@ -52,7 +52,8 @@ impl<T> Source<T> {
         let is_reload = self.value.is_some();
         let result = match read(&self.path) {
             Ok(value) => {
-                if is_reload || self.told.take().is_some() {
+                let was_told = self.told.take().is_some();
+                if is_reload || was_told {
                     tracing::info!("{} was read again", self.path.display());
                 }
                 self.value = Some(Arc::new(value));
