@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use self::load::Load;
-use self::server::{Scratch, Server};
 pub(crate) use self::normalize::normalize;
+use self::server::{Scratch, Server};
 pub(crate) use self::sigma::{correlation, sigma};
 use crate::run;
 

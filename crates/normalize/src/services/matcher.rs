@@ -234,6 +234,14 @@ fn fixed_end(shape: &Shape, rest: &str, received_at: Timestamp) -> Option<(usize
 
 /// Where the address ends that `text` begins with: four numbers, or the longest run that is IPv6.
 fn ip_end(text: &str) -> Option<usize> {
+    // Mail servers write `IPv6:2001:db8::1`.
+    if let Some(rest) = text.strip_prefix("IPv6:") {
+        return bare_ip_end(rest).map(|it| it + "IPv6:".len());
+    }
+    bare_ip_end(text)
+}
+
+fn bare_ip_end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if bytes.first() == Some(&b'[') {
         let close = memchr::memchr(b']', bytes.get(..64.min(bytes.len()))?)?;

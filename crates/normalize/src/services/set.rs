@@ -1,7 +1,9 @@
 //! All service formats together, and how a record finds its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, LazyLock};
 
 use daachorse::DoubleArrayAhoCorasick;
@@ -434,6 +436,7 @@ impl Sink<'_, '_, '_> {
 
     pub(super) fn put(&mut self, target: &Target, shape: Option<&Shape>, value: &str) {
         let value = value.trim_ascii();
+        let value = value.strip_prefix("IPv6:").unwrap_or(value);
         if value.is_empty() {
             return;
         }
@@ -475,6 +478,11 @@ impl Sink<'_, '_, '_> {
                 if let Ok(times) = value.parse() {
                     write_repeat(self.writer, times);
                 }
+            }
+            Target::Connection => {
+                let mut hasher = DefaultHasher::new();
+                value.hash(&mut hasher);
+                self.context.keys.connection.set(Some(hasher.finish()));
             }
             Target::Request => crate::formats::write_request(self.writer, value),
             // Syslog's own header knows these better.

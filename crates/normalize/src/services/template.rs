@@ -90,6 +90,8 @@ pub(super) enum Target {
     Level,
     /// `repeat`: how many times what the event says happened.
     Repeat,
+    /// `connection`: what the lines of one connection have in common.
+    Connection,
     /// `request`: `GET /path HTTP/1.1`.
     Request,
     User(FieldId),
@@ -295,6 +297,7 @@ impl Parser<'_> {
             "" => match name {
                 "source" | "destination" => Shape::Endpoint,
                 "repeat" => Shape::Number,
+                "connection" => Shape::Word,
                 "source.address" | "destination.address" => Shape::Host,
                 _ => match self.schema.id(name).map(|it| self.schema.field_type(it)) {
                     Some(FieldType::Ip) => Shape::Ip,
@@ -336,6 +339,7 @@ pub(super) fn target(name: &str, schema: &Schema) -> Result<Target, TemplateErro
         "message" => Target::Message,
         "log.level" => Target::Level,
         "repeat" => Target::Repeat,
+        "connection" => Target::Connection,
         "request" => Target::Request,
         _ => match schema.id(name) {
             Some(

@@ -24,7 +24,7 @@ impl Family {
 
 /// By parts of the scenario's name (behind its author's), the first row that fits.
 const SCENARIOS: &[(&[&str], Family)] = &[
-    (&["impossible-travel", "auditd-", "postexploit", "cloudtrail", "suid-crash"], Family::Behaviour),
+    (&["impossible-travel", "auditd-", "postexploit", "suid-crash"], Family::Behaviour),
     (
         &["cve-", "_cve", "log4", "backdoor", "w00tw00t", "path-traversal", "sqli", "xss", "vmsa-", "open-proxy"],
         Family::Exploit,

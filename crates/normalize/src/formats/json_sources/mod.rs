@@ -22,6 +22,7 @@ mod m365;
 mod okta;
 mod onelogin;
 mod opencanary;
+mod rails;
 mod spread;
 mod suricata;
 mod w3c;
@@ -53,6 +54,7 @@ static ALL: &[&JsonSource] = &[
     &duo::KIND,
     &onelogin::KIND,
     &opencanary::KIND,
+    &rails::KIND,
 ];
 
 struct JsonSource {
@@ -99,6 +101,7 @@ marks! {
     AWS_REGION "awsRegion",
     CATEGORY "category",
     CATEGORY_UPPER "Category",
+    CONTROLLER "controller",
     CREATED_AT "created_at",
     DEST_IP "dest_ip",
     DATA_METHOD_NAME "data.protoPayload.methodName",
