@@ -1,4 +1,4 @@
-//! What enrichment costs an event: `cargo bench -p panoptes-enrich`.
+//! What enrichment costs an event: `cargo bench -p panoptes-enrich [-- KIND]`.
 //!
 //! Normalises the same lines without and with it, in frames as large as an import's, and prints the fastest of some
 //! rounds. The databases are MaxMind's test files if the corpora are there: they have everything that large ones have,
@@ -25,7 +25,8 @@ fn main() {
     let snapshot = Arc::new(snapshot());
     println!("{:14} {:>10} {:>12} {:>12} {:>12}", "lines", "addresses", "without ns", "with ns", "costs ns");
     let kinds: [(&str, WriteLine); 3] = [("nginx", nginx), ("sshd", sshd), ("firewall", firewall)];
-    for (name, write) in kinds {
+    let wanted = std::env::args().skip(1).find(|it| !it.starts_with('-'));
+    for (name, write) in kinds.into_iter().filter(|it| wanted.as_deref().is_none_or(|wanted| it.0 == wanted)) {
         for addresses in [100, 5_000, 20_000] {
             let lines: Vec<String> = (0..LINES)
                 .map(|number| {

@@ -21,6 +21,17 @@ pub(crate) struct Enrichment {
     lists: Vec<(ListOptions, Source<List>)>,
     networks: Vec<Network>,
     assets: Vec<Asset>,
+    /// Files that were read, and that were refused, since they were counted.
+    loaded: u64,
+    refused: u64,
+}
+
+/// How a look at a file ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Unchanged,
+    Loaded,
+    Refused,
 }
 
 /// A file and what was read of it last.
@@ -40,24 +51,23 @@ impl<T> Source<T> {
         Self { path: path.to_owned(), tried: nothing.clone(), before: nothing, value: None, told: None }
     }
 
-    /// Reads the file if it has changed, and says whether there is something new. A change counts when it is seen
-    /// twice in the same shape, or `at_once`.
-    fn look(&mut self, at_once: bool, read: impl FnOnce(&Path) -> Result<T, String>) -> bool {
+    /// Reads the file if it has changed. A change counts when it is seen twice in the same shape, or `at_once`.
+    fn look(&mut self, at_once: bool, read: impl FnOnce(&Path) -> Result<T, String>) -> Look {
         let seen = FileSeen::of(&self.path);
         let is_settled = seen == std::mem::replace(&mut self.before, seen.clone());
         if seen == self.tried && (self.value.is_some() || !at_once) || !(is_settled || at_once) {
-            return false;
+            return Look::Unchanged;
         }
         self.tried = seen;
         let is_reload = self.value.is_some();
-        let result = match read(&self.path) {
+        match read(&self.path) {
             Ok(value) => {
                 let was_told = self.told.take().is_some();
                 if is_reload || was_told {
                     tracing::info!("{} was read again", self.path.display());
                 }
                 self.value = Some(Arc::new(value));
-                "loaded"
+                Look::Loaded
             }
             Err(error) => {
                 let rest = if is_reload { "what was read of it before stays in force" } else { "events lack it" };
@@ -66,11 +76,9 @@ impl<T> Source<T> {
                     tracing::error!("{text}");
                     self.told = Some(text);
                 }
-                "refused"
+                Look::Refused
             }
-        };
-        metrics::counter!("panoptes_enrichment_reads_total", "result" => result).increment(1);
-        result == "loaded"
+        }
     }
 }
 
@@ -83,14 +91,25 @@ impl Enrichment {
             lists: lists.iter().map(|it| (options(it), Source::new(&it.path))).collect(),
             networks: networks.iter().map(network).collect(),
             assets: assets.iter().map(asset).collect(),
+            loaded: 0,
+            refused: 0,
         };
         enrichment.read(true);
+        enrichment.count();
         enrichment
     }
 
     /// What is known now if a file has changed since the last look.
     pub(crate) fn look(&mut self) -> Option<Arc<Snapshot>> {
         self.read(false).then(|| self.snapshot())
+    }
+
+    /// Counts what the looks since the last time came to. Whoever waits for it may rely on the new snapshot, so it comes
+    /// when that is in force.
+    pub(crate) fn count(&mut self) {
+        for (result, number) in [("loaded", &mut self.loaded), ("refused", &mut self.refused)] {
+            metrics::counter!("panoptes_enrichment_reads_total", "result" => result).increment(std::mem::take(number));
+        }
     }
 
     /// What is known now.
@@ -107,21 +126,24 @@ impl Enrichment {
     }
 
     fn read(&mut self, at_once: bool) -> bool {
-        let mut is_new = false;
+        let mut looks = Vec::new();
         for database in &mut self.databases {
-            is_new |= database.look(at_once, |path| {
+            looks.push(database.look(at_once, |path| {
                 let bytes = bytes_of(path, DATABASE_BYTES_MAX)?;
                 Database::new(&path.display().to_string(), bytes).map_err(|it| ErrorChain(&it).to_string())
-            });
+            }));
         }
         for (options, list) in &mut self.lists {
-            is_new |= list.look(at_once, |path| {
+            looks.push(list.look(at_once, |path| {
                 let bytes = bytes_of(path, LIST_BYTES_MAX)?;
                 List::parse(options.clone(), &path.display().to_string(), &bytes)
                     .map_err(|it| ErrorChain(&it).to_string())
-            });
+            }));
         }
-        is_new
+        let count = |look| looks.iter().filter(|it| **it == look).count() as u64;
+        self.loaded += count(Look::Loaded);
+        self.refused += count(Look::Refused);
+        count(Look::Loaded) > 0
     }
 }
 
@@ -166,7 +188,8 @@ mod tests {
 
     fn source(path: &Path) -> Source<List> {
         let mut source = Source::new(path);
-        assert_eq!(source.look(true, read), path.try_exists().unwrap());
+        let wanted = if path.try_exists().unwrap() { Look::Loaded } else { Look::Refused };
+        assert_eq!(source.look(true, read), wanted);
         source
     }
 
@@ -182,22 +205,23 @@ mod tests {
         std::fs::write(&path, "192.0.2.1\n").unwrap();
         let mut source = source(&path);
         let count = |source: &Source<List>| source.value.as_ref().map_or(0, |it| it.len());
-        assert!(!source.look(false, read));
+        assert_eq!(source.look(false, read), Look::Unchanged);
 
         std::fs::write(&path, "192.0.2.1\n192.0.2.2\n").unwrap();
-        assert!(!source.look(false, read), "it may still be being written");
-        assert!(source.look(false, read));
+        assert_eq!(source.look(false, read), Look::Unchanged, "it may still be being written");
+        assert_eq!(source.look(false, read), Look::Loaded);
         assert_eq!(count(&source), 2);
 
         std::fs::write(&path, "nonsense, nothing but nonsense\n").unwrap();
-        assert_eq!([source.look(false, read), source.look(false, read), source.look(false, read)], [false; 3]);
+        let looks = [source.look(false, read), source.look(false, read), source.look(false, read)];
+        assert_eq!(looks, [Look::Unchanged, Look::Refused, Look::Unchanged]);
         assert!(source.told.is_some());
         std::fs::remove_file(&path).unwrap();
-        assert_eq!([source.look(false, read), source.look(false, read)], [false; 2]);
+        assert_eq!([source.look(false, read), source.look(false, read)], [Look::Unchanged, Look::Refused]);
         assert_eq!(count(&source), 2);
 
         std::fs::write(&path, "192.0.2.0/24\n").unwrap();
-        assert_eq!([source.look(false, read), source.look(false, read)], [false, true]);
+        assert_eq!([source.look(false, read), source.look(false, read)], [Look::Unchanged, Look::Loaded]);
         assert_eq!((count(&source), source.told.is_none()), (1, true));
     }
 
@@ -208,6 +232,6 @@ mod tests {
         let mut source = source(&path);
         assert!(source.value.is_none());
         std::fs::write(&path, "192.0.2.1\n").unwrap();
-        assert_eq!([source.look(false, read), source.look(false, read)], [false, true]);
+        assert_eq!([source.look(false, read), source.look(false, read)], [Look::Unchanged, Look::Loaded]);
     }
 }

@@ -152,11 +152,13 @@ impl Reloader {
     fn enrich(&mut self) {
         let now = self.in_force.get();
         metrics::gauge!("panoptes_enrichment_lookups_failed").set(now.snapshot().lookups_failed() as f64);
-        let Some(snapshot) = self.enrichment.look() else { return };
-        match now.with_snapshot(snapshot) {
-            Ok(preparer) => self.in_force.replace(preparer),
-            Err(error) => tracing::error!("{error}; events are enriched as before"),
+        if let Some(snapshot) = self.enrichment.look() {
+            match now.with_snapshot(snapshot) {
+                Ok(preparer) => self.in_force.replace(preparer),
+                Err(error) => tracing::error!("{error}; events are enriched as before"),
+            }
         }
+        self.enrichment.count();
     }
 
     fn attempt(&mut self, is_asked: bool) {
