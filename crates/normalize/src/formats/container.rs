@@ -14,6 +14,36 @@ pub(super) static KIND: FormatKind = FormatKind {
     parse,
 };
 
+pub(super) static COMPOSE: FormatKind = FormatKind {
+    name: "compose",
+    summary: "a line that Docker Compose shows: the container's name, a bar, the program's own line",
+    example: r#"shop-1  | {"time":"2024-01-15T10:30:00Z","level":"error","msg":"login failed","client_ip":"203.0.113.9"}"#,
+    parse: parse_compose,
+};
+
+/// How long the name of a container may be.
+const NAME_BYTES_MAX: usize = 64;
+
+fn parse_compose(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
+    let no = Declined::because("is not `name  | LINE`");
+    let head = text.as_bytes().get(..NAME_BYTES_MAX).unwrap_or(text.as_bytes());
+    let at = memchr::memmem::find(head, b" | ").ok_or(no)?;
+    let name = text.get(..at).ok_or(no)?.trim_end_matches(' ');
+    let line = text.get(at + " | ".len()..).ok_or(no)?;
+    let is_name = name.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.'));
+    if name.is_empty() || !is_name || !name.bytes().any(|it| it.is_ascii_alphabetic()) {
+        return Err(no);
+    }
+    // Tables have bars too: only a line that somebody knows counts.
+    if !super::read_unwrapped(writer, line, context) {
+        return Err(Declined::because("what stands behind `name  |` is of no format"));
+    }
+    if !writer.has(field::CONTAINER_NAME) {
+        writer.text(field::CONTAINER_NAME, name);
+    }
+    Ok(())
+}
+
 fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Result<(), Declined> {
     let no = Declined::because("is not `TIME stdout|stderr F|P LINE`");
     // The `T` of the time is in a fixed place: cheap to ask first.
@@ -85,6 +115,23 @@ mod tests {
             ("worker 7 is ready", "web")
         );
         assert_eq!(value(&plain, "@timestamp"), "2024-01-15T10:30:01Z");
+    }
+
+    #[test]
+    fn lines_of_compose_are_read_by_their_own_format() {
+        use crate::formats::tests::value;
+        let line = super::COMPOSE.example;
+        for (name, expected) in [
+            ("container.name", "shop-1"),
+            ("source.ip", "203.0.113.9"),
+            ("event.outcome", "failure"),
+            ("panoptes.format", "compose"),
+        ] {
+            assert_eq!(value(line, name), expected, "{name}");
+        }
+        for other in ["a | b | c", "two words | x=1 y=2", " | x=1 y=2", "12 | x=1 y=2"] {
+            assert_ne!(value(other, "panoptes.format"), "compose", "{other}");
+        }
     }
 
     #[test]

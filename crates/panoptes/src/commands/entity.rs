@@ -1,6 +1,5 @@
 //! `panoptes entity USER|HOST|IP`: what the evidence and the catalogue know of one.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -61,8 +60,8 @@ pub(super) fn run(global: &Global, args: &EntityArgs) -> anyhow::Result<Outcome>
             .into_iter()
             .next()
             .unwrap_or_default(),
-        hours: counts(&asking, since, &format!("date_part('hour', \"@timestamp\")"), &condition, 24)?,
-        days: counts(&asking, since, &format!("date_part('dow', \"@timestamp\")"), &condition, 7)?,
+        hours: counts(&asking, since, "date_part('hour', \"@timestamp\")", &condition, 24)?,
+        days: counts(&asking, since, "date_part('dow', \"@timestamp\")", &condition, 7)?,
         top: tops(&asking, since, &columns, &condition, &fields)?,
         alerts: alerts(&asking, global, &fields, &value, since)?,
     };
@@ -269,10 +268,7 @@ fn bars(counts: &[u64]) -> String {
     let mut out = String::new();
     for count in counts {
         let height = (count * 8).div_ceil(most) as usize;
-        let _ = match height.checked_sub(1).and_then(|it| HEIGHTS.get(it)) {
-            Some(bar) => write!(out, "{bar}"),
-            None => write!(out, "·"),
-        };
+        out.push(height.checked_sub(1).and_then(|it| HEIGHTS.get(it)).copied().unwrap_or('·'));
     }
     out
 }

@@ -53,7 +53,7 @@ fn sources_and_entities_are_told_from_the_evidence() {
     assert!((source["unparsed"].as_f64().unwrap() - 1.0 / 9.0).abs() < 1e-9, "{sources}");
     let shown = output_of(panoptes(home.path()).args(["sources", "--since", "2000-01-01", "--examples", "1"]));
     assert!(shown.contains("not understood, of old:\n  nothing that anybody understands"), "{shown}");
-    assert!(output_of(panoptes(home.path()).args(["sources", "--since", "0m"])).starts_with("no event since"));
+    assert!(output_of(panoptes(home.path()).args(["sources", "--since", "2999-01-01"])).starts_with("no event since"));
 
     let of = |entity: &str| {
         let told =

@@ -26,7 +26,7 @@ struct Case {
     name: String,
     log: PathBuf,
     /// Whom its scenarios caught, and at what.
-    attackers: BTreeSet<(String, Family)>,
+    attackers: BTreeSet<(String, &'static [Family])>,
     /// Scenarios that no row of the table knows.
     unknown: BTreeSet<String>,
     /// Whether it says that nothing is caught.
@@ -100,9 +100,9 @@ fn case(name: String, log: PathBuf, statements: &str) -> Case {
     for (index, scenario) in scenarios {
         match families::of_scenario(scenario) {
             None => _ = unknown.insert(scenario.to_owned()),
-            Some(family) => {
+            Some(families) => {
                 let of_index = sources.get(index).into_iter().flatten();
-                attackers.extend(of_index.map(|it| (canonical(it), family)));
+                attackers.extend(of_index.map(|it| (canonical(it), families)));
             }
         }
     }
@@ -157,8 +157,10 @@ fn scenarios(panoptes: &Path, cases: &[Case]) -> anyhow::Result<Vec<String>> {
         let missed: Vec<_> = case
             .attackers
             .iter()
-            .filter(|(address, family)| {
-                !found.iter().any(|it| it.addresses.contains(address) && it.families.contains(family))
+            .filter(|(address, families)| {
+                !found.iter().any(|it| {
+                    it.addresses.contains(address) && it.families.iter().any(|family| families.contains(family))
+                })
             })
             .collect();
         if !case.attackers.is_empty() {
@@ -172,7 +174,7 @@ fn scenarios(panoptes: &Path, cases: &[Case]) -> anyhow::Result<Vec<String>> {
             // Below medium nobody is told.
             silent += usize::from(!found.iter().any(|it| it.wakes));
         }
-        let all: BTreeSet<&str> = missed.iter().map(|it| it.1.word()).collect();
+        let all: BTreeSet<&str> = missed.iter().filter_map(|it| Some(it.1.first()?.word())).collect();
         if !missed.is_empty() {
             eprintln!(
                 "  missed {}: {} of {} addresses ({})",
@@ -229,7 +231,8 @@ mod tests {
             results[2].Overflow.Alert.GetScenario() == "crowdsecurity/ssh-bf"
         "#;
         let case = case("c".into(), PathBuf::new(), text);
-        let expected = [("192.0.2.1".to_owned(), Family::BruteForce), ("192.0.2.2".to_owned(), Family::Scan)];
+        let expected =
+            [("192.0.2.1".to_owned(), &[Family::BruteForce][..]), ("192.0.2.2".to_owned(), &[Family::Scan][..])];
         assert_eq!(case.attackers, BTreeSet::from(expected));
         assert!(!case.silent);
         assert!(super::case("c".into(), PathBuf::new(), "len(results) == 0\n").silent);
