@@ -120,7 +120,11 @@ pub(super) fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-fn program<'e>(event: Event<'e>, name: panoptes_model::FieldId, executable: panoptes_model::FieldId) -> Option<&'e str> {
+fn program<'e>(
+    event: Event<'e>,
+    name: panoptes_model::FieldId,
+    executable: panoptes_model::FieldId,
+) -> Option<&'e str> {
     let name = text(event, name).or_else(|| text(event, executable))?;
     Some(base_name(name)).filter(|it| !it.is_empty())
 }
@@ -266,12 +270,13 @@ impl<'e> Facts<'e> {
 
     /// How much was carried.
     pub(super) fn bytes(&self) -> u64 {
-        let first = [field::SOURCE_BYTES, field::NETWORK_BYTES, field::HTTP_RESPONSE_BODY_BYTES].into_iter().find_map(
-            |it| match self.event.get(it) {
-                Some(Value::Integer(bytes)) => u64::try_from(bytes).ok(),
-                _ => None,
-            },
-        );
+        let first =
+            [field::SOURCE_BYTES, field::NETWORK_BYTES, field::HTTP_RESPONSE_BODY_BYTES].into_iter().find_map(|it| {
+                match self.event.get(it) {
+                    Some(Value::Integer(bytes)) => u64::try_from(bytes).ok(),
+                    _ => None,
+                }
+            });
         first.unwrap_or(0)
     }
 

@@ -60,8 +60,9 @@ pub(super) static PRIVILEGE: Kind = Kind {
     reads: "successful sudo and su",
 };
 
-/// How many new values within [`NEWS_DAYS`] make somebody one to whom new things are usual.
-const NEWS_DAYS: u16 = 30;
+/// How many new values within [`NEWS_DAYS`] make somebody one to whom new things are usual. Shorter than the time of
+/// learning, in which everything is new.
+const NEWS_DAYS: u16 = 10;
 const COUNTRY_NEWS_MAX: usize = 2;
 const HOST_NEWS_MAX: usize = 1;
 const PROGRAM_NEWS_MAX: usize = 1;
@@ -109,7 +110,11 @@ fn country(scene: &mut Scene<'_, '_>, since: &str) {
     let (is_relayed, is_on_board) = (scene.facts.is_relayed(), scene.facts.is_on_board());
     let is_shared = scene.address().is_some_and(|it| it.users.len() >= SHARED_USERS);
     let Some(user) = scene.user() else { return };
-    if is_shared || is_on_board || (is_relayed && user.uses_relays) || !is_news(&user.countries, name, at, COUNTRY_NEWS_MAX) {
+    if is_shared
+        || is_on_board
+        || (is_relayed && user.uses_relays)
+        || !is_news(&user.countries, name, at, COUNTRY_NEWS_MAX)
+    {
         return;
     }
     let (known, days) = (user.countries.len(), user.login_days);
@@ -130,8 +135,7 @@ fn country(scene: &mut Scene<'_, '_>, since: &str) {
 fn host(scene: &mut Scene<'_, '_>, since: &str) {
     let Some(host) = scene.facts.host else { return };
     let (at, name, user_name) = (scene.facts.at, short(host), scene.user_name());
-    let is_established =
-        scene.known_host().is_some_and(|it| it.is_learnt(at) && at.since(it.first()) >= HOST_NEW);
+    let is_established = scene.known_host().is_some_and(|it| it.is_learnt(at) && at.since(it.first()) >= HOST_NEW);
     let users = scene.host().map_or(0, |it| it.users.len());
     let Some(user) = scene.user() else { return };
     if !is_established
@@ -186,7 +190,6 @@ fn privilege(scene: &mut Scene<'_, '_>, of: &str, since: &str) {
         return;
     }
     privileges.flag(name, at);
-    let reason =
-        format!("{user_name} took the rights of {of}; on {days} days since {since} this user worked without");
+    let reason = format!("{user_name} took the rights of {of}; on {days} days since {since} this user worked without");
     scene.claim(&PRIVILEGE, vec![("user.effective.name", of.to_owned()), ("user.name", user_name)], reason);
 }

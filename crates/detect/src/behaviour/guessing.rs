@@ -121,7 +121,10 @@ fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
 
 fn is_ruled(scene: &Scene<'_, '_>) -> bool {
     let dataset = scene.facts.dataset;
-    dataset == "linux.sshd" || dataset.starts_with("windows.") || dataset.ends_with(".access") || dataset.ends_with(".error")
+    dataset == "linux.sshd"
+        || dataset.starts_with("windows.")
+        || dataset.ends_with(".access")
+        || dataset.ends_with(".error")
 }
 
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
@@ -132,14 +135,8 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     };
     let (at, user, network) = (scene.facts.at, short(user), short_of_network(address));
     let is_stranger = scene.user().is_none_or(|it| !it.networks.is_usual(network, at, 1));
-    let attempt = Attempt {
-        at,
-        user,
-        service: short(scene.facts.service),
-        network,
-        is_ruled: is_ruled(scene),
-        is_stranger,
-    };
+    let attempt =
+        Attempt { at, user, service: short(scene.facts.service), network, is_ruled: is_ruled(scene), is_stranger };
     if success {
         succeeded(scene, attempt);
     } else {
@@ -198,7 +195,8 @@ fn one_address(scene: &mut Scene<'_, '_>, attempt: Attempt) {
         let (kind, what) = if is_spraying { (&SPRAYING, 1) } else { (&GUESSING, 0) };
         if address.told.may_tell(what, at, QUIET) {
             let evidence = address.evidence.ids(count);
-            let limit = if is_spraying { format!("{FAST_USERS_MIN} users") } else { format!("{FAST_FAILURES_MIN} failures") };
+            let limit =
+                if is_spraying { format!("{FAST_USERS_MIN} users") } else { format!("{FAST_FAILURES_MIN} failures") };
             let reason = format!(
                 "{name} failed {count} times as {users} users{among} within {}, and {limit} are told",
                 span_text(FAST)
@@ -276,10 +274,8 @@ fn one_service(scene: &mut Scene<'_, '_>, attempt: Attempt) {
     if !attempt.is_stranger {
         return;
     }
-    let (users, networks) = (
-        distinct(service.attempts.iter().map(|it| it.user)),
-        distinct(service.attempts.iter().map(|it| it.network)),
-    );
+    let (users, networks) =
+        (distinct(service.attempts.iter().map(|it| it.user)), distinct(service.attempts.iter().map(|it| it.network)));
     let count = service.attempts.len();
     let usual = service.strange_failures.usual();
     if users < STUFFING_USERS_MIN

@@ -23,12 +23,21 @@ pub(super) static KIND: Kind = Kind {
 };
 
 /// Programs that are expected to move and delete logs.
-const ROTATION: &[&str] = &["logrotate", "newsyslog", "savelog", "systemd-journald", "rsyslogd", "syslog-ng", "apt", "dpkg", "dnf", "rpm"];
+const ROTATION: &[&str] =
+    &["logrotate", "newsyslog", "savelog", "systemd-journald", "rsyslogd", "syslog-ng", "apt", "dpkg", "dnf", "rpm"];
 /// Verbs that make a log under /var/log empty or gone, and whole commands that need no path.
-const EMPTYING: &[&str] = &["rm ", "shred ", "truncate ", "unlink ", "cp /dev/null", "cat /dev/null", "dd if=/dev/null", "srm ", "wipe "];
+const EMPTYING: &[&str] =
+    &["rm ", "shred ", "truncate ", "unlink ", "cp /dev/null", "cat /dev/null", "dd if=/dev/null", "srm ", "wipe "];
 const PLAIN: &[&str] = &[
-    "history -c", "unset histfile", "histfile=/dev/null", "histsize=0", "ln -sf /dev/null ~/.bash_history", "auditctl -e 0",
-    "auditctl -d", "setenforce 0", "log erase --all",
+    "history -c",
+    "unset histfile",
+    "histfile=/dev/null",
+    "histsize=0",
+    "ln -sf /dev/null ~/.bash_history",
+    "auditctl -e 0",
+    "auditctl -d",
+    "setenforce 0",
+    "log erase --all",
 ];
 const STOPPING: &[&str] = &["stop", "disable", "mask", "kill"];
 const LOGGERS: &[&str] = &["auditd", "rsyslog", "syslog-ng", "systemd-journald", "journald"];
@@ -51,16 +60,18 @@ fn why(command: &str) -> Option<&'static str> {
     if PLAIN.iter().any(|it| command.contains(it)) {
         return Some("nothing is recorded any more, or what was recorded is gone");
     }
-    let stops = command.contains("systemctl ") || command.contains("service ") || command.contains("pkill ") || command.contains("killall ");
-    let (is_stop, is_logger) = (
-        STOPPING.iter().any(|it| command.contains(it)),
-        LOGGERS.iter().any(|it| command.contains(it)),
-    );
+    let stops = command.contains("systemctl ")
+        || command.contains("service ")
+        || command.contains("pkill ")
+        || command.contains("killall ");
+    let (is_stop, is_logger) =
+        (STOPPING.iter().any(|it| command.contains(it)), LOGGERS.iter().any(|it| command.contains(it)));
     (stops && is_stop && is_logger).then_some("it stops the service that records")
 }
 
 /// What a command may stand behind: nothing, another command, a shell, or a program that runs it.
-const BEFORE: &[&str] = &[";", "&", "|", "(", "'", "\"", "`", "/", "sudo", " -c", "xargs", "-exec", "nohup", "command="];
+const BEFORE: &[&str] =
+    &[";", "&", "|", "(", "'", "\"", "`", "/", "sudo", " -c", "xargs", "-exec", "nohup", "command="];
 
 /// Whether the command `part` is called, rather than searched for or named.
 fn calls(command: &str, part: &str) -> bool {
@@ -68,7 +79,8 @@ fn calls(command: &str, part: &str) -> bool {
         let before = command.get(..at).unwrap_or_default();
         let trimmed = before.trim_end();
         // `/bin/rm` is the command, `alarm` is not.
-        let is_apart = before.len() > trimmed.len() || before.ends_with(|it: char| !it.is_alphanumeric() && it != '-' && it != '_');
+        let is_apart = before.len() > trimmed.len()
+            || before.ends_with(|it: char| !it.is_alphanumeric() && it != '-' && it != '_');
         trimmed.is_empty() || (is_apart && BEFORE.iter().any(|it| trimmed.ends_with(it)))
     })
 }

@@ -191,7 +191,13 @@ impl Behaviour {
     }
 
     /// Takes in one event.
-    pub(crate) fn observe(&mut self, out: &mut Vec<Finding>, reporting: Reporting, event: Event<'_>, frame: &Frame<'_>) {
+    pub(crate) fn observe(
+        &mut self,
+        out: &mut Vec<Finding>,
+        reporting: Reporting,
+        event: Event<'_>,
+        frame: &Frame<'_>,
+    ) {
         let facts = Facts::of(event);
         let mut scene = Scene::set(&mut self.entities, &facts);
         guessing::observe(&mut scene);
@@ -309,14 +315,15 @@ fn finding_of(claim: Claim, event: Option<Event<'_>>, reporting: Reporting, fram
     let key: Vec<&str> = entities.iter().map(|it| it.value.as_str()).collect();
     let (of_frame, of_event) = (newest.frame.0.to_le_bytes(), newest.index.to_le_bytes());
     let id = content_hash(&[rule.id.as_bytes(), key.join("\u{1f}").as_bytes(), &of_frame, &of_event]);
+    // Profiles keep whole seconds: what is said about the event at hand alone has its exact time. A clock that is wrong
+    // is told under the time at which that was noticed.
+    let exact = event.map(Event::time).filter(|it| At::of(*it) == claim.time);
+    let time = exact.unwrap_or_else(|| claim.time.timestamp());
+    let first_seen = if claim.first == claim.time { time } else { claim.first.timestamp() };
     Some(Finding {
         id: FindingId(id),
-        time: event.map_or_else(|| claim.time.timestamp(), Event::time),
-        first_seen: if claim.count > 1 || event.is_none() {
-            claim.first.timestamp()
-        } else {
-            event.map_or_else(|| claim.first.timestamp(), Event::time)
-        },
+        time,
+        first_seen: first_seen.min(time),
         context: event.map(|it| finding::context_beside(it, &entities, named(claim.context))).unwrap_or_default(),
         count: claim.count.max(1),
         events,

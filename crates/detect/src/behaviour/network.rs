@@ -31,10 +31,48 @@ const RELAY_NUMBERS: &[u32] = &[
 
 /// Words in the names of such networks, in small letters.
 const RELAY_WORDS: &[&str] = &[
-    "akamai", "amazon", "anonym", "avionics", "clouvider", "cloud", "colocation", "colocrossing", "contabo", "datacamp", "data center",
-    "datacenter", "digitalocean", "expressvpn", "fastly", "gogo", "hetzner", "hosting", "inflight", "in-flight", "inmarsat",
-    "intelsat", "leaseweb", "linode", "m247", "mullvad", "netskope", "nordvpn", "ovh", "private relay", "proton",
-    "proxy", "satellite", "server", "starlink", "surfshark", "tor exit", "viasat", "vpn", "vps", "vultr", "zscaler",
+    "akamai",
+    "amazon",
+    "anonym",
+    "avionics",
+    "clouvider",
+    "cloud",
+    "colocation",
+    "colocrossing",
+    "contabo",
+    "datacamp",
+    "data center",
+    "datacenter",
+    "digitalocean",
+    "expressvpn",
+    "fastly",
+    "gogo",
+    "hetzner",
+    "hosting",
+    "inflight",
+    "in-flight",
+    "inmarsat",
+    "intelsat",
+    "leaseweb",
+    "linode",
+    "m247",
+    "mullvad",
+    "netskope",
+    "nordvpn",
+    "ovh",
+    "private relay",
+    "proton",
+    "proxy",
+    "satellite",
+    "server",
+    "starlink",
+    "surfshark",
+    "tor exit",
+    "viasat",
+    "vpn",
+    "vps",
+    "vultr",
+    "zscaler",
 ];
 
 /// Whether a network of this number or name says nothing of the place of those who use it.
@@ -48,7 +86,8 @@ pub(super) fn is_relay(number: Option<u32>, name: &str) -> bool {
 
 /// Networks on board of aircraft and ships: their addresses have a country, their passengers do not.
 const ON_BOARD_NUMBERS: &[u32] = &[14_593, 22_351, 64_294];
-const ON_BOARD_WORDS: &[&str] = &["avionics", "gogo", "inflight", "in-flight", "inmarsat", "intelsat", "starlink", "viasat"];
+const ON_BOARD_WORDS: &[&str] =
+    &["avionics", "gogo", "inflight", "in-flight", "inmarsat", "intelsat", "starlink", "viasat"];
 
 pub(super) fn is_on_board(number: Option<u32>, name: &str) -> bool {
     let name = name.to_lowercase();
@@ -110,6 +149,10 @@ mod tests {
             let address: IpAddr = address.parse().unwrap();
             assert_eq!((is_private(address), network_of(address).as_str()), (is_own, network), "{address}");
         }
-        assert!(is_relay(Some(22_351), "") && is_relay(None, "Example VPN Ltd") && !is_relay(Some(3_320), "Deutsche Telekom AG"));
+        assert!(
+            is_relay(Some(22_351), "")
+                && is_relay(None, "Example VPN Ltd")
+                && !is_relay(Some(3_320), "Deutsche Telekom AG")
+        );
     }
 }

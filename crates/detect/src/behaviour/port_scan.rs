@@ -106,7 +106,10 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let (entities, tried) = if std::ptr::eq(kind, &PORTS) {
         (
             vec![("destination.ip", to.to_string()), ("source.ip", name.clone())],
-            format!("{count} different ports of {to}, limit {}", if span == FAST { PORTS_FAST_MIN } else { PORTS_SLOW_MIN }),
+            format!(
+                "{count} different ports of {to}, limit {}",
+                if span == FAST { PORTS_FAST_MIN } else { PORTS_SLOW_MIN }
+            ),
         )
     } else {
         (

@@ -125,8 +125,9 @@ pub(super) struct User {
     pub(super) bytes: Daily,
     pub(super) evidence: Evidence,
     pub(super) told: Told,
-    /// How often his hours were told since they were last learnt anew.
-    pub(super) hours_told: u8,
+    /// On how many days lately he logged in at an unusual hour, and the newest of them.
+    pub(super) odd_days: u8,
+    pub(super) odd_day: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ pub(super) static KIND: Kind = Kind {
 const STARTS_MIN: u32 = 20;
 /// A program that starts more different ones than this starts anything.
 const CHILDREN_MAX: usize = 24;
-const NEWS_DAYS: u16 = 14;
+const NEWS_DAYS: u16 = 10;
 const NEWS_MAX: usize = 1;
 
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {

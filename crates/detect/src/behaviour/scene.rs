@@ -122,8 +122,7 @@ impl<'s, 'e> Scene<'s, 'e> {
                 scene.user = user(&mut take);
                 scene.program = Some(program(&mut take, name));
                 // A program that starts itself has one profile, which cannot be taken twice.
-                scene.parent =
-                    parent.filter(|it| !it.eq_ignore_ascii_case(name)).map(|it| program(&mut take, it));
+                scene.parent = parent.filter(|it| !it.eq_ignore_ascii_case(name)).map(|it| program(&mut take, it));
             }
             What::Privilege { .. } => scene.user = user(&mut take),
             What::Flow { .. } | What::Request { .. } => {
@@ -188,6 +187,15 @@ impl<'s, 'e> Scene<'s, 'e> {
         evidence: Vec<EventId>,
     ) {
         self.is_suspicious = true;
-        self.claims.push(Claim { kind, entities, context: Vec::new(), reason, time: self.facts.at, first, count, evidence });
+        self.claims.push(Claim {
+            kind,
+            entities,
+            context: Vec::new(),
+            reason,
+            time: self.facts.at,
+            first,
+            count,
+            evidence,
+        });
     }
 }

@@ -60,6 +60,10 @@ const WEEKENDS_MIN: f32 = 4.0;
 const ALWAYS_SHARE: f32 = 0.9;
 /// So many whole hours of that kind without an event are silence.
 const SILENT_HOURS_MIN: u32 = 2;
+/// A stream that always writes in so many hours of a day writes around the clock. One that does not belongs to people,
+/// who have holidays: only so many of its days are silence.
+const CLOCK_HOURS_MIN: u32 = 18;
+const BY_DAY_DAYS: u32 = 2;
 /// How often all streams are looked at.
 const CHECK_EVERY: u32 = 5 * MINUTE;
 /// From so many streams on that fall silent together, one finding names them.
@@ -192,19 +196,36 @@ impl Source {
         }
     }
 
-    /// Whole hours without an event, of those in which something always came.
-    fn silent_hours(&self, now: At) -> u32 {
+    /// Whether there always is an event in this hour.
+    fn is_always(&self, hour: u32) -> bool {
+        let (place, kind) = place(hour);
+        let active = self.active.get(place).copied().unwrap_or(0.0);
+        // Today was counted when it began, but has not come to this hour yet.
+        let today = if hour / 24 == self.hour / 24 { 1.0 } else { 0.0 };
+        let watched = self.watched.get(kind).copied().unwrap_or(0.0) - today;
+        let enough = if kind == 0 { DAYS_MIN } else { WEEKENDS_MIN };
+        watched >= enough && active >= ALWAYS_SHARE * watched
+    }
+
+    /// How many whole hours there was no event, of those in which something always came; none as long as that is no
+    /// silence.
+    fn silent_hours(&self, now: At) -> Option<u32> {
         // Longer silence is silence too.
-        const HOURS_MAX: u32 = 7 * 24;
+        const HOURS_MAX: u32 = 14 * 24;
         let (first, end) = (self.heard.0 / HOUR + 1, now.0 / HOUR);
-        let is_always = |hour: &u32| {
-            let (place, kind) = place(*hour);
-            let (active, watched) =
-                (self.active.get(place).copied().unwrap_or(0.0), self.watched.get(kind).copied().unwrap_or(0.0));
-            let enough = if kind == 0 { DAYS_MIN } else { WEEKENDS_MIN };
-            watched >= enough && active >= ALWAYS_SHARE * watched
-        };
-        (first..end.min(first.saturating_add(HOURS_MAX))).filter(is_always).count() as u32
+        if first >= end {
+            return None;
+        }
+        let silent = (first..end.min(first.saturating_add(HOURS_MAX))).filter(|it| self.is_always(*it)).count() as u32;
+        if silent < SILENT_HOURS_MIN {
+            return None;
+        }
+        // The day before the silence began says whether it writes around the clock.
+        let day = self.heard.0 / HOUR / 24 * 24;
+        let per_day = (day..day + 24).filter(|it| self.is_always(*it)).count() as u32;
+        let limit =
+            if per_day >= CLOCK_HOURS_MIN { SILENT_HOURS_MIN } else { SILENT_HOURS_MIN.max(per_day * BY_DAY_DAYS) };
+        (silent >= limit).then_some(silent)
     }
 
     /// Whether three events in a row lie back after many in order; answers where it stood before.
@@ -239,7 +260,16 @@ impl Source {
 }
 
 fn claim(kind: &'static Kind, source: &Source, reason: String, time: At, first: At) -> Claim {
-    Claim { kind, entities: source.entities(), context: Vec::new(), reason, time, first, count: 1, evidence: vec![source.last_id] }
+    Claim {
+        kind,
+        entities: source.entities(),
+        context: Vec::new(),
+        reason,
+        time,
+        first,
+        count: 1,
+        evidence: vec![source.last_id],
+    }
 }
 
 impl Sources {
@@ -280,7 +310,7 @@ impl Sources {
                     at.timestamp(),
                     span_text(before.since(at))
                 );
-                claims.push(claim(&JUMP, source, reason, at, at));
+                claims.push(claim(&JUMP, source, reason, now, at));
             }
         }
         if newcomers > 0 {
@@ -313,8 +343,7 @@ impl Sources {
             .all
             .iter()
             .filter(|(_, it)| !it.is_silent)
-            .map(|(key, it)| (*key, it.silent_hours(now)))
-            .filter(|(_, hours)| *hours >= SILENT_HOURS_MIN)
+            .filter_map(|(key, it)| Some((*key, it.silent_hours(now)?)))
             .collect();
         silent.sort_unstable();
         for (key, _) in &silent {

@@ -174,8 +174,7 @@ impl Store {
             }
         };
         let slots = &self.slots;
-        self.index
-            .insert_unique(hash_of(key), index, |it| slots.get(*it as usize).map_or(0, |slot| hash_of(slot.key)));
+        self.index.insert_unique(hash_of(key), index, |it| slots.get(*it as usize).map_or(0, |slot| hash_of(slot.key)));
         index
     }
 
@@ -232,9 +231,8 @@ impl Store {
             let (key, is_resident) = (slot.key, slot.is_resident);
             self.unlink(oldest);
             let slots = &self.slots;
-            let found = self
-                .index
-                .find_entry(hash_of(key), |it| slots.get(*it as usize).is_some_and(|slot| slot.key == key));
+            let found =
+                self.index.find_entry(hash_of(key), |it| slots.get(*it as usize).is_some_and(|slot| slot.key == key));
             if let Ok(entry) = found {
                 entry.remove();
             }

@@ -75,9 +75,14 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_units_that_fit() {
-        for (seconds, text) in
-            [(1, "1 second"), (90, "90 seconds"), (600, "10 minutes"), (3_600, "1 hour"), (90_000, "25 hours"), (604_800, "7 days")]
-        {
+        for (seconds, text) in [
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (600, "10 minutes"),
+            (3_600, "1 hour"),
+            (90_000, "25 hours"),
+            (604_800, "7 days"),
+        ] {
             assert_eq!(span_text(seconds), text);
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! *What it claims.* The user has a history, and nearly nothing of it lies within two hours of this one, on any day.
 //!
-//! *When it is wrong.* Somebody on call, or a new shift: the third time the hours are learnt anew. Logins from another
-//! country than usual are not judged, since it is another hour there; that they come from there is told by others.
+//! *When it is wrong.* Somebody on call, or a new shift. It is told once; what follows is not learnt until it has gone on
+//! for [`ODD_DAYS_MAX`] days, from then on it is a shift. Logins from another country than usual are not judged, since it
+//! is another hour there; that they come from there is told by others.
 
 use panoptes_model::Severity;
 
@@ -11,7 +12,6 @@ use super::facts::{What, short};
 use super::kind::Kind;
 use super::scene::Scene;
 use super::time::{DAY, day_text};
-use super::usual::Hours;
 
 pub(super) static KIND: Kind = Kind {
     id: "behaviour.unusual_hour",
@@ -32,8 +32,10 @@ const LOGIN_DAYS_MIN: u16 = 8;
 const HOURS_MIN: u32 = 12;
 /// It is not said again within so long; what happens meanwhile is neither told nor learnt.
 const QUIET: u32 = 3 * DAY;
-/// After so many findings the habit has changed.
-const TOLD_MAX: u8 = 3;
+/// After so many days with logins at unusual hours, with no more than a week between them, it is a new shift: it was
+/// told, and is learnt from now on.
+const ODD_DAYS_MAX: u8 = 3;
+const ODD_GAP_DAYS: u16 = 7;
 
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let What::Login { success: true } = scene.facts.what else { return };
@@ -52,24 +54,27 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     if near > SHARE_NEAR_MAX || around > SHARE_AROUND_MAX {
         return;
     }
-    scene.is_suspicious = true;
-    let Some(user) = scene.user() else { return };
-    if !user.told.may_tell(2, at, QUIET) {
+    let day = at.day();
+    if day > user.odd_day {
+        let goes_on = day <= user.odd_day.saturating_add(ODD_GAP_DAYS);
+        user.odd_days = if goes_on { user.odd_days.saturating_add(1) } else { 1 };
+        user.odd_day = day;
+    }
+    if user.odd_days >= ODD_DAYS_MAX {
         return;
     }
-    let usual = user.hours.usual_text();
-    let hours = user.hours.learnt;
-    user.hours_told += 1;
-    let mut reason = format!(
+    let is_told = user.told.may_tell(2, at, QUIET);
+    let (usual, hours) = (user.hours.usual_text(), user.hours.learnt);
+    scene.is_suspicious = true;
+    if !is_told {
+        return;
+    }
+    let reason = format!(
         "{name} logged in at {:02}:{:02} UTC; of {hours} hours with logins since {since}, {:.1} % lie within two hours of \
          that, nearly all in {usual}",
         at.hour_of_day(),
         at.0 % 3_600 / 60,
         around * 100.0,
     );
-    if user.hours_told >= TOLD_MAX {
-        (user.hours, user.hours_told) = (Hours::default(), 0);
-        reason.push_str(&format!("; told for the {TOLD_MAX}rd time, so the hours are learnt anew"));
-    }
     scene.claim(&KIND, vec![("user.name", name)], reason);
 }

@@ -58,7 +58,7 @@ fn megabytes(bytes: f32) -> String {
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let (at, bytes) = (scene.facts.at, scene.facts.bytes() as f32);
     let name = scene.user_name();
-    let (mut said, mut entities) = (None, Vec::new());
+    let (mut said, mut entities, mut is_told) = (None, Vec::new(), false);
     if let Some(user) = scene.user()
         && !name.is_empty()
     {
@@ -73,14 +73,18 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
             user.events.flag();
             said = Some(reason(&name, &user.events, |it| format!("{it:.0} events")));
         }
+        is_told = user.bytes.is_flagged();
         entities = vec![("user.name", name)];
     }
     let is_own = scene.facts.address.is_some_and(network::is_private);
-    if said.is_none() && is_own && bytes > 0.0 && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. }) {
+    if is_own && bytes > 0.0 && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. }) {
         let address_name = scene.address_text();
         if let Some(address) = scene.address() {
             address.bytes.add(at, bytes);
-            if is_unusual(&address.bytes, BYTES_MIN) {
+            // What a user carried from there was told under his name.
+            if is_told {
+                address.bytes.flag();
+            } else if said.is_none() && is_unusual(&address.bytes, BYTES_MIN) {
                 address.bytes.flag();
                 said = Some(reason(&address_name, &address.bytes, megabytes));
                 entities = vec![("source.ip", address_name)];

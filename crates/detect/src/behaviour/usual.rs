@@ -168,9 +168,8 @@ impl Hours {
             return 0.0;
         }
         let near = (0..=2 * within).map(|shift| (at.hour_of_day() + HOURS + shift - within) % HOURS);
-        let weight = |hour: usize| -> f32 {
-            [hour, hour + HOURS].into_iter().filter_map(|it| self.weights.get(it)).sum()
-        };
+        let weight =
+            |hour: usize| -> f32 { [hour, hour + HOURS].into_iter().filter_map(|it| self.weights.get(it)).sum() };
         near.map(weight).sum::<f32>() / total
     }
 

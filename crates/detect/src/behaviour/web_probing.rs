@@ -162,7 +162,8 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
         let recent: Vec<&Page> = address.pages.iter().filter(|it| at.since(it.at) <= CRAWL).collect();
         if recent.len() >= CRAWLED_MIN {
             let parts = recent.iter().filter(|it| it.is_part).count();
-            let mut pages: Vec<_> = recent.iter().filter(|it| !it.is_part && !it.is_missing).map(|it| it.path).collect();
+            let mut pages: Vec<_> =
+                recent.iter().filter(|it| !it.is_part && !it.is_missing).map(|it| it.path).collect();
             pages.sort_unstable();
             pages.dedup();
             if pages.len() >= CRAWLED_MIN

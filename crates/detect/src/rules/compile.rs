@@ -359,7 +359,11 @@ impl Building {
             _ => None,
         });
         let engine = Engine::build(self.program, self.mapping, matchers);
-        let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports)).chain([wants_patterns.into(), behaviour.bits().into()]);
+        let reports = self
+            .rules
+            .iter()
+            .map(|rule| u128::from(rule.meta.reports))
+            .chain([wants_patterns.into(), behaviour.bits().into()]);
         let all = self.fingerprints.iter().copied().chain(reports).chain([mapped]);
         let parts: Vec<[u8; 16]> = all.map(u128::to_le_bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(|it| it.as_slice()).collect();

@@ -6,10 +6,8 @@ use panoptes_detect::{BEHAVIOUR_RULE_IDS, BehaviourOptions, CompileOptions, Rule
 
 use crate::support::{Bench, DAY, HOUR, Line, MONDAY, ids, login, start};
 
-const GEO_HAMBURG: &str =
-    "source.geo.country_iso_code=DE source.geo.location=53.55,9.99 source.as.number=3320 source.as.organization.name=Telekom";
-const GEO_LAGOS: &str =
-    "source.geo.country_iso_code=NG source.geo.location=6.52,3.38 source.as.number=37148 source.as.organization.name=Mobile";
+const GEO_HAMBURG: &str = "source.geo.country_iso_code=DE source.geo.location=53.55,9.99 source.as.number=3320 source.as.organization.name=Telekom";
+const GEO_LAGOS: &str = "source.geo.country_iso_code=NG source.geo.location=6.52,3.38 source.as.number=37148 source.as.organization.name=Mobile";
 
 /// Four weeks of logins on working days at nine and at three.
 fn habits(bench: &mut Bench, user: &str, ip: &str, more: &str) -> i64 {
@@ -36,9 +34,12 @@ fn detectors_are_listed_like_rules_and_can_be_disabled() {
     }
     let unique: BTreeSet<&str> = all.iter().map(|it| it.summary.id.as_str()).collect();
     assert_eq!(unique.len(), all.len());
-    let without: Vec<String> = listed(&["behaviour.port_scan"]).iter().filter(|it| !it.reports).map(|it| it.summary.id.clone()).collect();
+    let without: Vec<String> =
+        listed(&["behaviour.port_scan"]).iter().filter(|it| !it.reports).map(|it| it.summary.id.clone()).collect();
     assert_eq!(without, ["behaviour.port_scan"]);
-    assert!(listed(&[BEHAVIOUR_RULE_IDS]).iter().filter(|it| it.summary.id.starts_with("behaviour.")).all(|it| !it.reports));
+    assert!(
+        listed(&[BEHAVIOUR_RULE_IDS]).iter().filter(|it| it.summary.id.starts_with("behaviour.")).all(|it| !it.reports)
+    );
 }
 
 #[test]
@@ -88,7 +89,8 @@ fn a_success_after_slow_failures_is_told_and_a_typing_error_is_not() {
     lines.push((now + 9 * HOUR, login("bob", "198.51.100.66", true, "")));
     assert_eq!(ids(&bench.fold(&lines)), ["behaviour.success_after_failures"]);
     let now = now + 2 * DAY;
-    let typed = [(now, false), (now + 9, false), (now + 20, true)].map(|(at, ok)| (at + 9 * HOUR, login("bob", "192.0.2.7", ok, "")));
+    let typed = [(now, false), (now + 9, false), (now + 20, true)]
+        .map(|(at, ok)| (at + 9 * HOUR, login("bob", "192.0.2.7", ok, "")));
     assert!(bench.fold(&typed).is_empty());
 }
 
@@ -142,7 +144,7 @@ fn an_unusual_hour_is_told_against_the_users_own_history() {
     assert!(bench.fold(&[(now + 10 * HOUR, login("bob", "192.0.2.7", true, ""))]).is_empty());
     let found = bench.fold(&[(now + 26 * HOUR, login("bob", "192.0.2.7", true, ""))]);
     assert_eq!(ids(&found), ["behaviour.unusual_hour"]);
-    assert!(found[0].reason.contains("nearly all in 09–16 UTC") || found[0].reason.contains("09–"), "{}", found[0].reason);
+    assert!(found[0].reason.contains("nearly all in 09–16 UTC"), "{}", found[0].reason);
     // It was not learnt from, and is not told again the night after.
     assert!(bench.fold(&[(now + 50 * HOUR, login("bob", "192.0.2.7", true, ""))]).is_empty());
     // Somebody new has no habits yet.
@@ -204,9 +206,8 @@ fn scans_of_ports_and_of_hosts_are_told_and_a_known_scanner_goes_quiet() {
         );
         (at, text)
     };
-    let ports = |at: i64, from: &str| -> Vec<Line> {
-        (0..100).map(|it| knock(at + it, from, "192.0.2.1", 20 + it)).collect()
-    };
+    let ports =
+        |at: i64, from: &str| -> Vec<Line> { (0..100).map(|it| knock(at + it, from, "192.0.2.1", 20 + it)).collect() };
     let hosts = |at: i64, from: &str| -> Vec<Line> {
         (0..100).map(|it| knock(at + it, from, &format!("192.0.2.{it}"), 445)).collect()
     };
@@ -216,10 +217,10 @@ fn scans_of_ports_and_of_hosts_are_told_and_a_known_scanner_goes_quiet() {
     let slow: Vec<Line> = (0..40).map(|it| knock(MONDAY + it * 1_800, "203.0.113.7", "192.0.2.1", 20 + it)).collect();
     assert_eq!(ids(&bench.fold(&slow)), ["behaviour.port_scan"]);
     let told = |from: &str, bench: &mut Bench| -> Vec<usize> {
-        (0..6).map(|day| bench.fold(&ports(MONDAY + day * (DAY + 60), from)).len()).collect()
+        (2..8).map(|day| bench.fold(&ports(MONDAY + day * (DAY + 60), from)).len()).collect()
     };
     assert_eq!(told("10.0.0.9", &mut bench), [1, 1, 1, 0, 0, 0]);
-    assert_eq!(told("203.0.113.99", &mut bench), [1; 6], "a stranger never becomes usual");
+    assert_eq!(told("203.0.113.99", &mut Bench::new()), [1; 6], "a stranger never becomes usual");
 }
 
 #[test]
@@ -241,7 +242,9 @@ fn probing_and_searching_are_told_and_visitors_are_not() {
     let crawl: Vec<Line> = (0..400).map(|it| asked(MONDAY + it, "203.0.113.7", &format!("/p{it}"), 200)).collect();
     assert_eq!(ids(&bench.fold(&crawl)), ["behaviour.web_crawling"]);
     let visit: Vec<Line> = (0..400)
-        .map(|it| asked(MONDAY + it, "203.0.113.6", &format!("/p{}{}", it / 2, if it % 2 == 0 { "" } else { ".png" }), 200))
+        .map(|it| {
+            asked(MONDAY + it, "203.0.113.6", &format!("/p{}{}", it / 2, if it % 2 == 0 { "" } else { ".png" }), 200)
+        })
         .collect();
     assert!(bench.fold(&visit).is_empty());
 }

@@ -62,7 +62,8 @@ fn shipped() -> RuleSet {
             if path.is_dir() {
                 read(&path, files);
             } else if path.extension().is_some_and(|it| it == "yml") {
-                files.push(RuleFile { path: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() });
+                files
+                    .push(RuleFile { path: path.display().to_string(), text: std::fs::read_to_string(&path).unwrap() });
             }
         }
     }

@@ -85,7 +85,9 @@ pub(crate) fn login(user: &str, ip: &str, ok: bool, more: &str) -> String {
 }
 
 pub(crate) fn start(user: &str, program: &str, parent: &str) -> String {
-    format!("event.category=process event.type=start process.name={program} process.parent.name={parent} user.name={user}")
+    format!(
+        "event.category=process event.type=start process.name={program} process.parent.name={parent} user.name={user}"
+    )
 }
 
 pub(crate) fn ids(findings: &[Finding]) -> Vec<&str> {

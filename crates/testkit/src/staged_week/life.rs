@@ -10,8 +10,18 @@ const HOLIDAYS: &[i64] = &[18, 32];
 /// Everybody gets a new program on this day.
 const ROLLOUT: i64 = 30;
 const MORE_PROGRAMS: &[&str] = &[
-    "gimp.exe", "audacity.exe", "zoomit.exe", "vlc.exe", "inkscape.exe", "sevenzip.exe", "filezilla.exe", "keepass.exe",
-    "drawio.exe", "postman.exe", "wireshark.exe", "handbrake.exe",
+    "gimp.exe",
+    "audacity.exe",
+    "zoomit.exe",
+    "vlc.exe",
+    "inkscape.exe",
+    "sevenzip.exe",
+    "filezilla.exe",
+    "keepass.exe",
+    "drawio.exe",
+    "postman.exe",
+    "wireshark.exe",
+    "handbrake.exe",
 ];
 
 /// Where somebody sits when he logs in.
@@ -33,7 +43,8 @@ pub(super) fn live(stage: &mut Stage, random: &mut Random, person: &Person, days
     let mut programs = person.programs.clone();
     let mut servers = person.servers.clone();
     let new_laptop = if random.chance(0.08) { random.range(3, days - 1) } else { days };
-    let new_server = if person.role == Role::Developer && random.chance(0.1) { random.range(20, days - 1) } else { days };
+    let new_server =
+        if person.role == Role::Developer && random.chance(0.1) { random.range(20, days - 1) } else { days };
     let stale_phone = if random.chance(0.03) { random.range(10, days - 2) } else { days };
     let uses_sudo = person.role == Role::Administrator || (person.role == Role::Developer && random.chance(0.4));
     for day in person.joins..days {
@@ -86,7 +97,11 @@ fn journeys(random: &mut Random, person: &Person, days: i64) -> Vec<Journey> {
             if !random.chance(0.35) {
                 return None;
             }
-            let to = if random.chance(0.75) { JOURNEYS[person.name.len() % JOURNEYS.len()].clone() } else { random.pick(JOURNEYS).clone() };
+            let to = if random.chance(0.75) {
+                JOURNEYS[person.name.len() % JOURNEYS.len()].clone()
+            } else {
+                random.pick(JOURNEYS).clone()
+            };
             let first = week * 7 + random.range(0, 2);
             let ip = format!("92.{}.{}.{}", random.range(1, 250), random.range(1, 250), random.range(2, 250));
             Some(Journey { first, last: first + random.range(1, 2), to, ip })
@@ -95,7 +110,10 @@ fn journeys(random: &mut Random, person: &Person, days: i64) -> Vec<Journey> {
 }
 
 fn home(random: &mut Random, person: &Person) -> Seat {
-    Seat { ip: format!("{}.{}", random.pick(&person.home_networks), 7 + person.name.len()), spot: Some(person.home.clone()) }
+    Seat {
+        ip: format!("{}.{}", random.pick(&person.home_networks), 7 + person.name.len()),
+        spot: Some(person.home.clone()),
+    }
 }
 
 fn mobile(random: &mut Random, person: &Person) -> Seat {
@@ -121,7 +139,11 @@ fn log_in(
     let mut when = at(day, hour) + random.range(0, 59_999);
     if random.chance(person.types_badly) {
         for _ in 0..random.range(1, 3) {
-            stage.write(when, service, line::login(when, service, host, &person.name, &seat.ip, seat.spot.as_ref(), false));
+            stage.write(
+                when,
+                service,
+                line::login(when, service, host, &person.name, &seat.ip, seat.spot.as_ref(), false),
+            );
             when += random.range(4_000, 25_000);
         }
     }
@@ -153,9 +175,17 @@ fn job(stage: &mut Stage, random: &mut Random, person: &Person, day: i64) {
     for server in &person.servers {
         stage.write(when, "servers", line::ssh(when, server, &person.name, &person.desk, 40_000, true));
         let started = when + 2_000;
-        stage.write(started, "endpoints", line::process(started, server, &person.name, "rsync", "sh", "rsync -a /srv /backup"));
+        stage.write(
+            started,
+            "endpoints",
+            line::process(started, server, &person.name, "rsync", "sh", "rsync -a /srv /backup"),
+        );
         let bytes = random.normal(4e9, 3e8).max(1e9) as u64;
-        stage.write(when + 600_000, "gateway", line::traffic(when + 600_000, &person.name, &person.desk, "10.9.2.2", 873, bytes));
+        stage.write(
+            when + 600_000,
+            "gateway",
+            line::traffic(when + 600_000, &person.name, &person.desk, "10.9.2.2", 873, bytes),
+        );
     }
 }
 
@@ -208,7 +238,16 @@ fn work(
         log_in(stage, random, person, day, starts, "vpn", Some("vpn-gw"), &seat);
     }
     log_in(stage, random, person, day, starts + 0.02, "sso", None, &seat);
-    log_in(stage, random, person, day, starts + 0.01, "workstations", Some(laptop), &Seat { ip: person.desk.clone(), spot: None });
+    log_in(
+        stage,
+        random,
+        person,
+        day,
+        starts + 0.01,
+        "workstations",
+        Some(laptop),
+        &Seat { ip: person.desk.clone(), spot: None },
+    );
     let lunch = starts + person.works * 0.55;
     if lunch < 23.9 {
         log_in(stage, random, person, day, lunch, "sso", None, &seat);
@@ -267,6 +306,10 @@ fn ssh(stage: &mut Stage, random: &mut Random, person: &Person, server: &str, mu
     }
     stage.write(when, "servers", line::ssh(when, server, &person.name, &person.desk, port, true));
     if uses_sudo && random.chance(0.6) {
-        stage.write(when + 60_000, "servers", line::sudo(when + 60_000, server, &person.name, "/usr/bin/systemctl status app"));
+        stage.write(
+            when + 60_000,
+            "servers",
+            line::sudo(when + 60_000, server, &person.name, "/usr/bin/systemctl status app"),
+        );
     }
 }

@@ -43,7 +43,15 @@ fn place(source: &mut Value, spot: Option<&Spot>) {
 }
 
 /// A login at a service that writes JSON.
-pub(super) fn login(at: i64, service: &str, host: Option<&str>, user: &str, ip: &str, spot: Option<&Spot>, ok: bool) -> String {
+pub(super) fn login(
+    at: i64,
+    service: &str,
+    host: Option<&str>,
+    user: &str,
+    ip: &str,
+    spot: Option<&Spot>,
+    ok: bool,
+) -> String {
     let mut source = json!({"ip": ip});
     place(&mut source, spot);
     let mut record = json!({
@@ -99,10 +107,7 @@ pub(super) fn ssh(at: i64, host: &str, user: &str, ip: &str, port: i64, ok: bool
 }
 
 pub(super) fn sudo(at: i64, host: &str, user: &str, command: &str) -> String {
-    format!(
-        "{} {host} sudo: {user} : TTY=pts/0 ; PWD=/home/{user} ; USER=root ; COMMAND={command}",
-        stamp(at)
-    )
+    format!("{} {host} sudo: {user} : TTY=pts/0 ; PWD=/home/{user} ; USER=root ; COMMAND={command}", stamp(at))
 }
 
 /// A request in the combined format.

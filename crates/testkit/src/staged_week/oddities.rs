@@ -116,9 +116,14 @@ impl Plan<'_> {
                 oddity(first, first + 31 * step, &[("source.ip", &ip), ("user.name", &person.name)])
             }
             "slow spraying" => {
-                let (ip, spot) = if index == 0 { (address(self.random), Some(self.random.pick(ELSEWHERE).clone())) } else { ("10.1.0.240".to_owned(), None) };
+                let (ip, spot) = if index == 0 {
+                    (address(self.random), Some(self.random.pick(ELSEWHERE).clone()))
+                } else {
+                    ("10.1.0.240".to_owned(), None)
+                };
                 let first = self.at(SCORED_FROM, 8.0);
-                let names: Vec<String> = self.staff.iter().skip(20 + 40 * index).take(25).map(|it| it.name.clone()).collect();
+                let names: Vec<String> =
+                    self.staff.iter().skip(20 + 40 * index).take(25).map(|it| it.name.clone()).collect();
                 for (turn, name) in names.iter().enumerate() {
                     let at = first + turn as i64 * 110 * MINUTE + self.random.range(0, 600_000);
                     self.login(at, "sso", name, &ip, spot.as_ref(), false);
@@ -143,7 +148,9 @@ impl Plan<'_> {
                     match turn % 3 {
                         0 => self.login(at, "mail", &person.name, &ip, Some(&spot), false),
                         1 => self.login(at, "vpn", &person.name, &ip, Some(&spot), false),
-                        _ => self.stage.write(at, "servers", line::ssh(at, "srv-edge", &person.name, &ip, 50_100, false)),
+                        _ => {
+                            self.stage.write(at, "servers", line::ssh(at, "srv-edge", &person.name, &ip, 50_100, false))
+                        }
                     }
                 }
                 oddity(first, first + HOUR_MILLIS, &[("source.ip", &ip), ("user.name", &person.name)])
@@ -223,7 +230,8 @@ impl Plan<'_> {
                 let other = self.somebody(|it| it.role == Role::Office);
                 let day = self.working_day();
                 let at = self.at(day, 10.0);
-                let text = line::login(at, "workstations", Some(&other.workstation), &person.name, &person.desk, None, true);
+                let text =
+                    line::login(at, "workstations", Some(&other.workstation), &person.name, &person.desk, None, true);
                 self.stage.write(at, "workstations", text);
                 oddity(at, at + HOUR_MILLIS, &[("user.name", &person.name), ("host.name", &other.workstation)])
             }
@@ -231,7 +239,11 @@ impl Plan<'_> {
                 let person = self.anybody();
                 let day = self.working_day();
                 let (at, program) = (self.at(day, 10.4), ["rclone.exe", "mimidump.exe"][index % 2]);
-                self.stage.write(at, "endpoints", line::process(at, &person.workstation, &person.name, program, "explorer.exe", program));
+                self.stage.write(
+                    at,
+                    "endpoints",
+                    line::process(at, &person.workstation, &person.name, program, "explorer.exe", program),
+                );
                 oddity(at, at + HOUR_MILLIS, &[("user.name", &person.name)])
             }
             "first privilege" => {
@@ -246,8 +258,16 @@ impl Plan<'_> {
                 let day = self.working_day();
                 let (parent, child) = [("winword.exe", "powershell.exe"), ("excel.exe", "cmd.exe")][index % 2];
                 let at = self.at(day, 13.2);
-                self.stage.write(at, "endpoints", line::process(at, &person.workstation, &person.name, child, parent, child));
-                oddity(at, at + HOUR_MILLIS, &[("user.name", &person.name), ("host.name", &person.workstation), ("process.parent.name", parent)])
+                self.stage.write(
+                    at,
+                    "endpoints",
+                    line::process(at, &person.workstation, &person.name, child, parent, child),
+                );
+                oddity(
+                    at,
+                    at + HOUR_MILLIS,
+                    &[("user.name", &person.name), ("host.name", &person.workstation), ("process.parent.name", parent)],
+                )
             }
             "unusual volume" => {
                 let person = self.anybody();
@@ -255,7 +275,11 @@ impl Plan<'_> {
                 let first = self.at(day, 14.0);
                 for turn in 0..24 {
                     let at = first + turn * 5 * MINUTE;
-                    self.stage.write(at, "gateway", line::traffic(at, &person.name, &person.desk, "45.77.1.9", 443, 350_000_000));
+                    self.stage.write(
+                        at,
+                        "gateway",
+                        line::traffic(at, &person.name, &person.desk, "45.77.1.9", 443, 350_000_000),
+                    );
                 }
                 oddity(first, first + 3 * HOUR_MILLIS, &[("user.name", &person.name), ("source.ip", &person.desk)])
             }
@@ -266,7 +290,11 @@ impl Plan<'_> {
                 let (first, step) = (self.at(day, 1.5), if is_slow { 12 * MINUTE } else { 1_500 });
                 for port in 0..60 {
                     let at = first + port * step;
-                    self.stage.write(at, "firewall", line::refused(at, "fw1", &ip, "203.0.113.7", 20 + port as u16 * 13));
+                    self.stage.write(
+                        at,
+                        "firewall",
+                        line::refused(at, "fw1", &ip, "203.0.113.7", 20 + port as u16 * 13),
+                    );
                 }
                 oddity(first, first + 61 * step.max(MINUTE), &[("source.ip", &ip)])
             }
@@ -276,7 +304,11 @@ impl Plan<'_> {
                 let first = self.at(day, 11.1);
                 for host in 0..80 {
                     let at = first + host * 2_500;
-                    self.stage.write(at, "firewall", line::refused(at, "fw1", &person.desk, &format!("10.1.0.{}", 20 + host), 445));
+                    self.stage.write(
+                        at,
+                        "firewall",
+                        line::refused(at, "fw1", &person.desk, &format!("10.1.0.{}", 20 + host), 445),
+                    );
                 }
                 oddity(first, first + HOUR_MILLIS, &[("source.ip", &person.desk)])
             }
@@ -284,7 +316,8 @@ impl Plan<'_> {
                 let ip = address(self.random);
                 let day = self.working_day();
                 let first = self.at(day, 5.0);
-                let paths = ["/.env", "/.git/config", "/backup.sql", "/phpinfo.php", "/.aws/credentials", "/wp-config.php.bak"];
+                let paths =
+                    ["/.env", "/.git/config", "/backup.sql", "/phpinfo.php", "/.aws/credentials", "/wp-config.php.bak"];
                 for (turn, path) in paths.iter().enumerate() {
                     let at = first + turn as i64 * 9 * MINUTE;
                     self.stage.write(at, "web", line::request(at, &ip, path, 404, 150, "Mozilla/5.0"));
@@ -297,7 +330,11 @@ impl Plan<'_> {
                 let first = self.at(day, 2.0);
                 for turn in 0..120 {
                     let at = first + turn * 4 * MINUTE;
-                    self.stage.write(at, "web", line::request(at, &ip, &format!("/intern/bericht-{turn}"), 404, 150, "Mozilla/5.0"));
+                    self.stage.write(
+                        at,
+                        "web",
+                        line::request(at, &ip, &format!("/intern/bericht-{turn}"), 404, 150, "Mozilla/5.0"),
+                    );
                 }
                 oddity(first, first + 9 * HOUR_MILLIS, &[("source.ip", &ip)])
             }
@@ -307,14 +344,19 @@ impl Plan<'_> {
                 let first = self.at(day, 6.0);
                 for turn in 0..700 {
                     let at = first + turn * 700;
-                    self.stage.write(at, "web", line::request(at, &ip, &format!("/shop/item-{turn}"), 200, 9_000, "Mozilla/5.0"));
+                    self.stage.write(
+                        at,
+                        "web",
+                        line::request(at, &ip, &format!("/shop/item-{turn}"), 200, 9_000, "Mozilla/5.0"),
+                    );
                 }
                 oddity(first, first + HOUR_MILLIS, &[("source.ip", &ip)])
             }
             "logs cleared" => {
                 let day = self.working_day();
                 let at = self.at(day, 4.4);
-                let text = line::process(at, "srv-app02", "root", "sh", "sshd", "sh -c 'cat /dev/null > /var/log/auth.log'");
+                let text =
+                    line::process(at, "srv-app02", "root", "sh", "sshd", "sh -c 'cat /dev/null > /var/log/auth.log'");
                 self.stage.write(at, "endpoints", text);
                 oddity(at, at + HOUR_MILLIS, &[("host.name", "srv-app02")])
             }
@@ -336,7 +378,11 @@ impl Plan<'_> {
                 let first = self.at(day, 14.0);
                 for turn in 0..70 {
                     let at = first + turn * 50_000;
-                    self.stage.write(at, "services", line::service(at, "app1", "srv-app01", "error", "cannot reach database"));
+                    self.stage.write(
+                        at,
+                        "services",
+                        line::service(at, "app1", "srv-app01", "error", "cannot reach database"),
+                    );
                 }
                 oddity(first, first + 2 * HOUR_MILLIS, &[("service.name", "app1")])
             }

@@ -53,24 +53,65 @@ pub(super) const HOME_CITIES: &[Spot] = &[
 ];
 
 pub(super) const JOURNEYS: &[Spot] = &[
-    Spot { city: "London", country: "GB", latitude: 51.51, longitude: -0.13, number: 2_856, operator: "Thames Broadband" },
+    Spot {
+        city: "London",
+        country: "GB",
+        latitude: 51.51,
+        longitude: -0.13,
+        number: 2_856,
+        operator: "Thames Broadband",
+    },
     Spot { city: "Paris", country: "FR", latitude: 48.86, longitude: 2.35, number: 3_215, operator: "Seine Telecom" },
     Spot { city: "Madrid", country: "ES", latitude: 40.42, longitude: -3.70, number: 3_352, operator: "Iberia Fibra" },
     Spot { city: "New York", country: "US", latitude: 40.71, longitude: -74.01, number: 701, operator: "Hudson Cable" },
-    Spot { city: "Singapore", country: "SG", latitude: 1.35, longitude: 103.82, number: 7_473, operator: "Straits Tel" },
+    Spot {
+        city: "Singapore",
+        country: "SG",
+        latitude: 1.35,
+        longitude: 103.82,
+        number: 7_473,
+        operator: "Straits Tel",
+    },
     Spot { city: "Milan", country: "IT", latitude: 45.46, longitude: 9.19, number: 3_269, operator: "Lombardia Rete" },
 ];
 
 /// Where strangers come from.
 pub(super) const ELSEWHERE: &[Spot] = &[
     Spot { city: "Lagos", country: "NG", latitude: 6.52, longitude: 3.38, number: 37_148, operator: "Lagoon Mobile" },
-    Spot { city: "Sao Paulo", country: "BR", latitude: -23.55, longitude: -46.63, number: 28_573, operator: "Paulista Net" },
-    Spot { city: "Hanoi", country: "VN", latitude: 21.03, longitude: 105.85, number: 45_899, operator: "Red River Telecom" },
-    Spot { city: "Jakarta", country: "ID", latitude: -6.21, longitude: 106.85, number: 7_713, operator: "Java Broadband" },
+    Spot {
+        city: "Sao Paulo",
+        country: "BR",
+        latitude: -23.55,
+        longitude: -46.63,
+        number: 28_573,
+        operator: "Paulista Net",
+    },
+    Spot {
+        city: "Hanoi",
+        country: "VN",
+        latitude: 21.03,
+        longitude: 105.85,
+        number: 45_899,
+        operator: "Red River Telecom",
+    },
+    Spot {
+        city: "Jakarta",
+        country: "ID",
+        latitude: -6.21,
+        longitude: 106.85,
+        number: 7_713,
+        operator: "Java Broadband",
+    },
 ];
 
-pub(super) const VPN_EXIT: Spot =
-    Spot { city: "Stockholm", country: "SE", latitude: 59.33, longitude: 18.07, number: 39_351, operator: "Nordic VPN Exit AB" };
+pub(super) const VPN_EXIT: Spot = Spot {
+    city: "Stockholm",
+    country: "SE",
+    latitude: 59.33,
+    longitude: 18.07,
+    number: 39_351,
+    operator: "Nordic VPN Exit AB",
+};
 pub(super) const ON_BOARD: Spot = Spot {
     city: "Ashburn",
     country: "US",
@@ -84,11 +125,21 @@ const FIRST: &[&str] = &[
     "anna", "ben", "clara", "david", "emma", "felix", "greta", "henry", "ida", "jonas", "karla", "leon", "mia", "noah",
     "olga", "paul", "rosa", "simon", "tina", "uwe", "vera", "willi", "xenia", "yusuf", "zoe",
 ];
-const LAST: &[&str] =
-    &["adler", "berg", "conrad", "dorn", "eck", "falk", "gross", "hahn", "iser", "jung", "kern", "lang", "moor", "nagel", "ott"];
+const LAST: &[&str] = &[
+    "adler", "berg", "conrad", "dorn", "eck", "falk", "gross", "hahn", "iser", "jung", "kern", "lang", "moor", "nagel",
+    "ott",
+];
 
-const OFFICE_PROGRAMS: &[&str] =
-    &["outlook.exe", "winword.exe", "excel.exe", "chrome.exe", "teams.exe", "acrobat.exe", "notepad.exe", "powerpnt.exe"];
+const OFFICE_PROGRAMS: &[&str] = &[
+    "outlook.exe",
+    "winword.exe",
+    "excel.exe",
+    "chrome.exe",
+    "teams.exe",
+    "acrobat.exe",
+    "notepad.exe",
+    "powerpnt.exe",
+];
 const DEVELOPER_PROGRAMS: &[&str] =
     &["code.exe", "git.exe", "chrome.exe", "node.exe", "python.exe", "cmd.exe", "docker.exe", "teams.exe", "cargo.exe"];
 const ADMINISTRATOR_PROGRAMS: &[&str] =
@@ -124,7 +175,8 @@ fn person(random: &mut Random, index: usize, count: usize, days: i64, scored_fro
     let last = LAST.get(index / FIRST.len() % LAST.len()).copied().unwrap_or("zorn");
     let home = random.pick(HOME_CITIES).clone();
     let networks = random.range(1, 3);
-    let home_networks = (0..networks).map(|_| format!("{}.{}.{}", 80 + index % 7, random.range(1, 250), random.range(1, 250)));
+    let home_networks =
+        (0..networks).map(|_| format!("{}.{}.{}", 80 + index % 7, random.range(1, 250), random.range(1, 250)));
     let home_networks = home_networks.collect();
     let servers = |random: &mut Random, kind: &str, of: i64, count: i64| -> Vec<String> {
         let mut all: Vec<String> = (0..count).map(|_| format!("srv-{kind}{:02}", random.range(0, of - 1))).collect();
@@ -152,7 +204,10 @@ fn person(random: &mut Random, index: usize, count: usize, days: i64, scored_fro
     // Ill for a day now and then.
     away.extend((0..days).filter(|_| random.chance(0.01)));
     Person {
-        name: format!("{first}.{last}{}", if index >= FIRST.len() * LAST.len() { index.to_string() } else { String::new() }),
+        name: format!(
+            "{first}.{last}{}",
+            if index >= FIRST.len() * LAST.len() { index.to_string() } else { String::new() }
+        ),
         role,
         home,
         home_networks,

@@ -4,7 +4,8 @@ use super::line;
 use super::random::Random;
 use super::{DAY_MILLIS, HOUR_MILLIS, START_MILLIS, Stage};
 
-const PAGES: &[&str] = &["/", "/products", "/products/anvil", "/about", "/jobs", "/contact", "/news", "/news/spring", "/support", "/shop"];
+const PAGES: &[&str] =
+    &["/", "/products", "/products/anvil", "/about", "/jobs", "/contact", "/news", "/news/spring", "/support", "/shop"];
 const PARTS: &[&str] = &["/style.css", "/app.js", "/logo.svg", "/hero.jpg", "/font.woff2"];
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0";
 
@@ -40,7 +41,8 @@ fn services(stage: &mut Stage, random: &mut Random, midnight: i64, day: i64) {
 
 fn web(stage: &mut Stage, random: &mut Random, midnight: i64) {
     for _ in 0..50 {
-        let (ip, mut at) = (address(random), midnight + (random.normal(13.0, 4.0).clamp(0.0, 23.0) * HOUR_MILLIS as f64) as i64);
+        let (ip, mut at) =
+            (address(random), midnight + (random.normal(13.0, 4.0).clamp(0.0, 23.0) * HOUR_MILLIS as f64) as i64);
         for _ in 0..random.range(2, 6) {
             let page = *random.pick(PAGES);
             let missing = random.chance(0.02);
@@ -61,7 +63,11 @@ fn web(stage: &mut Stage, random: &mut Random, midnight: i64) {
     for page in 0..80 {
         let at = midnight + page * 900_000 + random.range(0, 60_000);
         let path = format!("/shop/item-{}", random.range(1, 2_000));
-        stage.write(at, "web", line::request(at, "66.249.66.1", &path, 200, 9_000, "Mozilla/5.0 (compatible; Googlebot/2.1)"));
+        stage.write(
+            at,
+            "web",
+            line::request(at, "66.249.66.1", &path, 200, 9_000, "Mozilla/5.0 (compatible; Googlebot/2.1)"),
+        );
     }
 }
 
