@@ -52,8 +52,9 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let country = scene.facts.country().and_then(|it| it.as_bytes().first_chunk().copied()).unwrap_or(*b"??");
     let Some(user) = scene.user() else { return };
     let is_usual = user.networks.is_usual(network, at, USUAL_DAYS);
+    let here = Place { at, latitude, longitude, network, country };
     let Some(last) = user.place else {
-        user.place = Some(Place { at, latitude, longitude, network, country });
+        scene.place = Some(here);
         return;
     };
     let kilometres = distance_km((last.latitude, last.longitude), (latitude, longitude));
@@ -64,7 +65,7 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     // An event that came late is compared with nothing: what was between is not known any more.
     if is_possible || is_usual || is_shared || is_late {
         if !is_late && !is_shared {
-            user.place = Some(Place { at, latitude, longitude, network, country });
+            scene.place = Some(here);
         }
         return;
     }

@@ -244,7 +244,9 @@ fn learn(scene: &mut Scene<'_, '_>) {
             let (country, is_relayed) = (facts.country().map(short), facts.is_relayed());
             let network = facts.address.map(short_of_network);
             let host = facts.host.map(short);
+            let place = scene.place.take();
             if let Some(user) = scene.user() {
+                user.place = place.or(user.place);
                 if at.day() > user.login_day {
                     user.login_day = at.day();
                     user.login_days = user.login_days.saturating_add(1);

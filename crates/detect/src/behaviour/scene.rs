@@ -4,7 +4,7 @@ use panoptes_model::EventId;
 
 use super::facts::{Facts, What, key_of};
 use super::kind::Kind;
-use super::profile::{Address, Host, Profile, Program, Service, User};
+use super::profile::{Address, Host, Place, Profile, Program, Service, User};
 use super::store::{Entity, Store};
 use super::time::{At, DAY};
 
@@ -41,6 +41,8 @@ pub(super) struct Scene<'s, 'e> {
     pub(super) is_suspicious: bool,
     /// How many profiles were made for it.
     pub(super) newcomers: u32,
+    /// Where the user is, if nothing speaks against it.
+    pub(super) place: Option<Place>,
 }
 
 /// For how long somebody must have been known before anything of his is unusual, and on how many different days he
@@ -113,6 +115,7 @@ impl<'s, 'e> Scene<'s, 'e> {
             claims: Vec::new(),
             is_suspicious: false,
             newcomers: 0,
+            place: None,
         };
         match facts.what {
             What::Login { .. } => {

@@ -64,6 +64,8 @@ const SILENT_HOURS_MIN: u32 = 2;
 /// who have holidays: only so many of its days are silence.
 const CLOCK_HOURS_MIN: u32 = 18;
 const BY_DAY_DAYS: u32 = 2;
+/// A stream with fewer such hours in a day is written now and then: it has no rhythm to be silent against.
+const BY_DAY_HOURS_MIN: u32 = 6;
 /// How often all streams are looked at.
 const CHECK_EVERY: u32 = 5 * MINUTE;
 /// From so many streams on that fall silent together, one finding names them.
@@ -223,8 +225,11 @@ impl Source {
         // The day before the silence began says whether it writes around the clock.
         let day = self.heard.0 / HOUR / 24 * 24;
         let per_day = (day..day + 24).filter(|it| self.is_always(*it)).count() as u32;
-        let limit =
-            if per_day >= CLOCK_HOURS_MIN { SILENT_HOURS_MIN } else { SILENT_HOURS_MIN.max(per_day * BY_DAY_DAYS) };
+        let limit = match per_day {
+            CLOCK_HOURS_MIN.. => SILENT_HOURS_MIN,
+            BY_DAY_HOURS_MIN.. => per_day * BY_DAY_DAYS,
+            _ => return None,
+        };
         (silent >= limit).then_some(silent)
     }
 

@@ -6,4 +6,5 @@ mod detectors;
 mod entities;
 mod hostile;
 mod score;
+mod stories;
 mod support;

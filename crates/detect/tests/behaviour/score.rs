@@ -220,7 +220,7 @@ fn planted_oddities_are_found_and_hardly_anything_else_is() {
 
 #[test]
 fn a_restart_in_the_middle_changes_no_finding() {
-    let week = StagedWeek::of(4, 20);
+    let week = StagedWeek::of(4, 120);
     let (at_once, restarted) = (findings(&week, None), findings(&week, Some(611)));
     assert!(at_once.iter().filter(|it| it.rule.id.starts_with("behaviour.")).count() > 20);
     assert_eq!(at_once, restarted);
