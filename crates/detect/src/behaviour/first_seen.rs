@@ -91,12 +91,11 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let at = scene.facts.at;
     let Some(known) = scene.known_user().filter(|it| it.is_learnt(at)) else { return };
     let since = day_text(known.first().day());
+    let login_days = scene.user().map_or(0, |it| it.login_days);
     match scene.facts.what {
-        What::Login { success: true } => {
-            if scene.user().is_some_and(|it| it.login_days >= LOGIN_DAYS_MIN) {
-                country(scene, &since);
-                host(scene, &since);
-            }
+        What::Login { success: true } if login_days >= LOGIN_DAYS_MIN => {
+            country(scene, &since);
+            host(scene, &since);
         }
         What::Start { program: name, .. } => program(scene, name, &since),
         What::Privilege { of } => privilege(scene, of, &since),

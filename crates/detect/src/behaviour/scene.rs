@@ -83,27 +83,53 @@ profiles! {
     service Service Service,
 }
 
+/// Takes profiles out of the store, and counts those that were made.
+struct Taking<'t, 'e> {
+    store: &'t mut Store,
+    facts: &'t Facts<'e>,
+    newcomers: u32,
+}
+
+impl Taking<'_, '_> {
+    fn take(&mut self, kind: &str, name: &str, make: fn() -> Profile) -> Taken {
+        let key = key_of(kind, name);
+        let (entity, is_new) = self.store.take(key, self.facts.at, make);
+        self.newcomers += u32::from(is_new);
+        Taken { key, entity }
+    }
+
+    fn user(&mut self) -> Option<Taken> {
+        let facts = self.facts;
+        facts.user.as_deref().map(|it| self.take("user", it, || Profile::User(Box::default())))
+    }
+
+    fn address(&mut self) -> Option<Taken> {
+        let address = self.facts.address?.to_string();
+        Some(self.take("address", &address, || Profile::Address(Box::default())))
+    }
+
+    fn host(&mut self) -> Option<Taken> {
+        let host = self.facts.host?;
+        Some(self.take("host", host, || Profile::Host(Box::default())))
+    }
+
+    fn program(&mut self, name: &str) -> Taken {
+        self.take("program", &name.to_lowercase(), || Profile::Program(Box::default()))
+    }
+
+    fn service(&mut self) -> Option<Taken> {
+        let facts = self.facts;
+        let is_counted = matches!(facts.what, What::Login { .. }) || facts.is_error().is_some();
+        if facts.service.is_empty() || !is_counted {
+            return None;
+        }
+        let name = format!("{}\u{1f}{}", facts.service, facts.host.unwrap_or_default());
+        Some(self.take("service", &name, || Profile::Service(Box::default())))
+    }
+}
+
 impl<'s, 'e> Scene<'s, 'e> {
     pub(super) fn set(store: &mut Store, facts: &'s Facts<'e>) -> Self {
-        let mut newcomers = 0;
-        let mut take = |kind: &str, name: &str, make: fn() -> Profile| {
-            let key = key_of(kind, name);
-            let (entity, is_new) = store.take(key, facts.at, make);
-            newcomers += u32::from(is_new);
-            Taken { key, entity }
-        };
-        let user = |take: &mut dyn FnMut(&str, &str, fn() -> Profile) -> Taken| {
-            facts.user.as_deref().map(|it| take("user", it, || Profile::User(Box::default())))
-        };
-        let address = |take: &mut dyn FnMut(&str, &str, fn() -> Profile) -> Taken| {
-            facts.address.map(|it| take("address", &it.to_string(), || Profile::Address(Box::default())))
-        };
-        let host = |take: &mut dyn FnMut(&str, &str, fn() -> Profile) -> Taken| {
-            facts.host.map(|it| take("host", it, || Profile::Host(Box::default())))
-        };
-        let program = |take: &mut dyn FnMut(&str, &str, fn() -> Profile) -> Taken, name: &str| {
-            take("program", &name.to_lowercase(), || Profile::Program(Box::default()))
-        };
         let mut scene = Self {
             facts,
             user: None,
@@ -117,27 +143,26 @@ impl<'s, 'e> Scene<'s, 'e> {
             newcomers: 0,
             place: None,
         };
+        let mut taking = Taking { store, facts, newcomers: 0 };
         match facts.what {
             What::Login { .. } => {
-                (scene.user, scene.address, scene.host) = (user(&mut take), address(&mut take), host(&mut take));
+                (scene.user, scene.address, scene.host) = (taking.user(), taking.address(), taking.host());
             }
-            What::Start { program: name, parent } => {
-                scene.user = user(&mut take);
-                scene.program = Some(program(&mut take, name));
+            What::Start { program, parent } => {
+                scene.user = taking.user();
+                scene.program = Some(taking.program(program));
                 // A program that starts itself has one profile, which cannot be taken twice.
-                scene.parent = parent.filter(|it| !it.eq_ignore_ascii_case(name)).map(|it| program(&mut take, it));
+                let parent = parent.filter(|it| it.to_lowercase() != program.to_lowercase());
+                scene.parent = parent.map(|it| taking.program(it));
             }
-            What::Privilege { .. } => scene.user = user(&mut take),
+            What::Privilege { .. } => scene.user = taking.user(),
             What::Flow { .. } | What::Request { .. } => {
-                (scene.user, scene.address) = (user(&mut take), address(&mut take));
+                (scene.user, scene.address) = (taking.user(), taking.address());
             }
             What::Other => {}
         }
-        if !facts.service.is_empty() && (matches!(facts.what, What::Login { .. }) || facts.is_error().is_some()) {
-            let name = format!("{}\u{1f}{}", facts.service, facts.host.unwrap_or_default());
-            scene.service = Some(take("service", &name, || Profile::Service(Box::default())));
-        }
-        scene.newcomers = newcomers;
+        scene.service = taking.service();
+        scene.newcomers = taking.newcomers;
         scene
     }
 

@@ -115,7 +115,7 @@ impl Values {
 }
 
 /// Weights of the hours of working days, then of those of weekends: on how many days somebody was there in that hour.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Hours {
     weights: Vec<f32>,
     /// The newest hour that was learnt, in hours since the epoch: an hour of a day counts once.
@@ -125,12 +125,6 @@ pub(super) struct Hours {
 }
 
 const HOURS: usize = 24;
-
-impl Default for Hours {
-    fn default() -> Self {
-        Self { weights: Vec::new(), newest: 0, learnt: 0 }
-    }
-}
 
 impl Hours {
     pub(super) fn learn(&mut self, at: At) {

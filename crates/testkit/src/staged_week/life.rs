@@ -68,7 +68,7 @@ pub(super) fn live(stage: &mut Stage, random: &mut Random, person: &Person, days
         }
         if person.away.contains(&day) {
             // Some read mail on holiday.
-            if person.away.contains(&(day - 2)) && person.name.len() % 10 == 0 && random.chance(0.3) {
+            if person.away.contains(&(day - 2)) && person.name.len().is_multiple_of(10) && random.chance(0.3) {
                 let seat = Seat { ip: format!("90.{}.7.20", person.away.len()), spot: Some(JOURNEYS[5].clone()) };
                 log_in(stage, &mut random, person, day, 18.0, "mail", None, &seat);
             }
