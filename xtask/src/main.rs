@@ -41,6 +41,7 @@ Chores of the repository. Each runs from any folder in it.
                              staged week: behaviour
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
   cargo xtask bench entities memory of profiles of users, hosts and addresses, up to a million of each
@@ -77,6 +78,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score", suite] => score::run(Some(suite), None),
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "correlation"] => bench::correlation(),
         ["bench", "entities"] => bench::entities(),

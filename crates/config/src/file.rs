@@ -31,6 +31,8 @@ pub struct ConfigFile {
     /// Log files to follow. Default: what is readable of the usual files in /var/log. An empty list follows none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FilesSection>>,
+    pub journald: JournaldSection,
+    pub containers: ContainersSection,
     pub rules: RulesSection,
     pub alerts: AlertsSection,
     pub store: StoreSection,
@@ -106,7 +108,7 @@ impl Default for TcpSection {
     }
 }
 
-/// Syslog over UDP and TCP.
+/// Syslog over UDP, TCP and TLS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SyslogSection {
@@ -115,10 +117,22 @@ pub struct SyslogSection {
     pub udp: String,
     /// Address and port for streams; an empty text turns TCP off.
     pub tcp: String,
-    /// TCP connections at a time; further ones are closed and counted.
+    /// Address and port for streams over TLS; an empty text turns TLS off. The usual port is 6514.
+    pub tls: String,
+    /// PEM file with the certificate for TLS and those that lead to its issuer. Default: a self-signed one, made on
+    /// first use in the folder tls beside key_file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<String>,
+    /// PEM file with the private key of tls_certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<String>,
+    /// PEM file with the certificates that issue those of clients. With it, a client without one is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_ca: Option<String>,
+    /// TCP and TLS connections at a time, each; further ones are closed and counted.
     #[schemars(range(min = 1, max = 65_536))]
     pub connections_max: u32,
-    /// A TCP connection that sends nothing for so long is closed; 0 means never.
+    /// A connection that sends nothing for so long is closed; 0 means never.
     #[schemars(range(max = 604_800))]
     pub idle_seconds_max: u32,
     /// Format of all records that come in here, instead of choosing by content.
@@ -135,6 +149,10 @@ impl Default for SyslogSection {
             enabled: true,
             udp: "127.0.0.1:5514".to_owned(),
             tcp: "127.0.0.1:5514".to_owned(),
+            tls: String::new(),
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_ca: None,
             connections_max: 256,
             idle_seconds_max: 0,
             format: None,
@@ -165,6 +183,43 @@ pub struct FilesSection {
 impl FilesSection {
     pub(crate) fn with_paths(self, paths: &[String]) -> Self {
         Self { paths: paths.to_vec(), ..self }
+    }
+}
+
+/// The systemd journal, followed through journalctl.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournaldSection {
+    /// Default: on if no files are configured, this machine keeps no text logs of its own (/var/log/syslog or
+    /// messages), and its journal can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Further arguments for journalctl, such as --namespace=NAME or --unit=NAME.
+    pub arguments: Vec<String>,
+    /// Where to begin the first time.
+    pub start: StartAt,
+}
+
+/// Logs of containers, with the container's name and image: Docker's (json-file) and Kubernetes' (CRI).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContainersSection {
+    /// Default: on if no files are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Paths, in which * ? [..] and ** stand for more than one file.
+    pub paths: Vec<String>,
+    /// Where to begin in a file that was never read before.
+    pub start: StartAt,
+}
+
+impl Default for ContainersSection {
+    fn default() -> Self {
+        Self {
+            enabled: None,
+            paths: vec!["/var/lib/docker/containers/*/*-json.log".to_owned(), "/var/log/pods/*/*/*.log".to_owned()],
+            start: StartAt::End,
+        }
     }
 }
 

@@ -26,12 +26,12 @@ mod tree;
 
 pub use crate::environment::Environment;
 pub use crate::file::{
-    AlertsSection, ConfigFile, Console, DetectSection, FilesSection, HttpSection, Level, LimitsSection,
-    NeverSeenSection, RulesSection, StartAt, StoreSection, SyslogSection, TcpSection, schema,
+    AlertsSection, ConfigFile, Console, ContainersSection, DetectSection, FilesSection, HttpSection, JournaldSection,
+    Level, LimitsSection, NeverSeenSection, RulesSection, StartAt, StoreSection, SyslogSection, TcpSection, schema,
 };
 pub use crate::meaning::{
-    AlertsConfig, Config, FileWatch, HttpConfig, LimitsConfig, NeverSeenConfig, RulesConfig, StoreConfig, StreamConfig,
-    SyslogConfig,
+    AlertsConfig, Config, ContainersConfig, FileWatch, HttpConfig, JournaldConfig, LimitsConfig, NeverSeenConfig,
+    RulesConfig, StoreConfig, StreamConfig, SyslogConfig, SyslogTlsConfig, TlsCertificate,
 };
 pub use crate::problem::{ConfigError, PROBLEMS_MAX, Problem, Problems};
 pub use crate::tree::{Layers, Origin, Override, SourceFile};

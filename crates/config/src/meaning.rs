@@ -10,7 +10,7 @@ use panoptes_model::Severity;
 
 use crate::check::{check, nearest};
 use crate::environment::Environment;
-use crate::file::{Console, FilesSection, StartAt, default_files, schema};
+use crate::file::{Console, FilesSection, StartAt, SyslogSection, default_files, schema};
 use crate::problem::{ConfigError, Problems};
 use crate::tree::{Layers, Origin, Override, SourceFile, Table, merge};
 use crate::{ConfigFile, FILE_BYTES_MAX};
@@ -26,6 +26,8 @@ pub struct Config {
     pub tcp: Option<StreamConfig>,
     pub syslog: Option<SyslogConfig>,
     pub files: Vec<FileWatch>,
+    pub journald: Option<JournaldConfig>,
+    pub containers: Option<ContainersConfig>,
     pub rules: RulesConfig,
     pub alerts: AlertsConfig,
     pub store: StoreConfig,
@@ -55,15 +57,54 @@ pub struct StreamConfig {
     pub time_zone: Option<String>,
 }
 
-/// At least one of the two addresses is there.
+/// At least one of the addresses is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyslogConfig {
     pub udp: Option<SocketAddr>,
     pub tcp: Option<SocketAddr>,
+    pub tls: Option<SyslogTlsConfig>,
     pub connections_max: usize,
     pub idle_max: Option<Duration>,
     pub format: Option<String>,
     pub time_zone: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyslogTlsConfig {
+    pub listen: SocketAddr,
+    pub certificate: TlsCertificate,
+    /// Who issues the certificates that clients must have.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Where the certificate of a listener is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TlsCertificate {
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
+    /// To be made in this folder, which lies outside of the data folder as the key does.
+    SelfSigned {
+        folder: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct JournaldConfig {
+    pub arguments: Vec<String>,
+    pub start: StartAt,
+    /// Whether nobody asked for it: then it is no news if there is no journal.
+    pub is_default: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainersConfig {
+    /// Absolute glob patterns; each has been parsed.
+    pub paths: Vec<String>,
+    pub start: StartAt,
+    /// Whether nobody asked for them.
+    pub is_default: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -202,17 +243,27 @@ impl Reader<'_> {
         let sections = written.files.get_or_insert_with(default_files).clone();
         let files: Vec<_> =
             sections.iter().enumerate().map(|(index, it)| self.file_watch(index, it, is_default)).collect();
-        let alerts = self.alerts(&written, &data_dir, &files);
+        let journald = written.journald.enabled.unwrap_or(is_default).then(|| JournaldConfig {
+            arguments: written.journald.arguments.clone(),
+            start: written.journald.start,
+            is_default: written.journald.enabled.is_none(),
+        });
+        let containers = self.containers(&written, is_default);
+        let followed = files.iter().flat_map(|it| &it.paths).chain(containers.iter().flat_map(|it| &it.paths));
+        let alerts = self.alerts(&written, &data_dir, followed);
         let rule_paths: Vec<_> = (written.rules.paths.iter().enumerate())
             .map(|(index, it)| self.path(&format!("rules.paths[{index}]"), it))
             .collect();
         // What is shown means the same from everywhere.
         written.files = Some(sections.into_iter().zip(&files).map(|(it, watch)| it.with_paths(&watch.paths)).collect());
+        if let Some(containers) = &containers {
+            written.containers.paths.clone_from(&containers.paths);
+        }
         written.rules.paths = rule_paths.iter().map(|it| it.to_string_lossy().into_owned()).collect();
         written.alerts.file = alerts.file.as_ref().map(|it| it.to_string_lossy().into_owned());
         written.data_dir = Some(data_dir.to_string_lossy().into_owned());
         written.key_file = Some(key_file.to_string_lossy().into_owned());
-        let (http, tcp, syslog) = self.listeners(&written);
+        let (http, tcp, syslog) = self.listeners(&mut written, &key_file);
         let store = &written.store;
         let never_seen = &written.detect.never_seen;
         Config {
@@ -223,6 +274,8 @@ impl Reader<'_> {
             tcp,
             syslog,
             files,
+            journald,
+            containers,
             rules: RulesConfig {
                 shipped: written.rules.shipped,
                 paths: rule_paths,
@@ -251,8 +304,13 @@ impl Reader<'_> {
         }
     }
 
-    fn listeners(&mut self, written: &ConfigFile) -> (Option<HttpConfig>, Option<StreamConfig>, Option<SyslogConfig>) {
-        let ConfigFile { http, tcp, syslog, insecure, .. } = written;
+    fn listeners(
+        &mut self,
+        written: &mut ConfigFile,
+        key_file: &Path,
+    ) -> (Option<HttpConfig>, Option<StreamConfig>, Option<SyslogConfig>) {
+        let (certificate, client_ca) = self.tls(&mut written.syslog, key_file);
+        let ConfigFile { http, tcp, syslog, insecure, .. } = &*written;
         let on = |enabled: bool, text: &str| enabled && !text.is_empty();
         let mut streams: Vec<(&str, SocketAddr)> = Vec::new();
         let mut listen = |reader: &mut Self, key: &'static str, enabled: bool, text: &str| {
@@ -260,7 +318,11 @@ impl Reader<'_> {
             if !on(enabled, text) {
                 return None;
             }
-            reader.refuse_exposure(key, address, *insecure);
+            if key == "syslog.tls" {
+                reader.refuse_strangers(key, address, *insecure || client_ca.is_some());
+            } else {
+                reader.refuse_exposure(key, address, *insecure);
+            }
             if key != "syslog.udp" {
                 reader.refuse_conflict(key, address, &streams);
                 streams.push((key, address));
@@ -271,6 +333,7 @@ impl Reader<'_> {
         let tcp_listen = listen(self, "tcp.listen", tcp.enabled, &tcp.listen);
         let syslog_udp = listen(self, "syslog.udp", syslog.enabled, &syslog.udp);
         let syslog_tcp = listen(self, "syslog.tcp", syslog.enabled, &syslog.tcp);
+        let syslog_tls = listen(self, "syslog.tls", syslog.enabled, &syslog.tls);
         let http_config = http_listen.map(|listen| HttpConfig {
             listen,
             body_bytes_max: http.body_bytes_max,
@@ -285,9 +348,11 @@ impl Reader<'_> {
             format: self.format("tcp.format", tcp.format.as_deref()),
             time_zone: self.time_zone("tcp.time_zone", tcp.time_zone.as_deref()),
         });
-        let syslog_config = (syslog_udp.is_some() || syslog_tcp.is_some()).then(|| SyslogConfig {
+        let any_syslog = syslog_udp.or(syslog_tcp).or(syslog_tls);
+        let syslog_config = any_syslog.map(|_| SyslogConfig {
             udp: syslog_udp,
             tcp: syslog_tcp,
+            tls: syslog_tls.map(|listen| SyslogTlsConfig { listen, certificate, client_ca: client_ca.clone() }),
             connections_max: syslog.connections_max as usize,
             idle_max: idle(syslog.idle_seconds_max),
             format: self.format("syslog.format", syslog.format.as_deref()),
@@ -314,6 +379,53 @@ impl Reader<'_> {
             self.complain(key, message);
         }
         address
+    }
+
+    /// The certificate for syslog over TLS, and who issues those of clients.
+    fn tls(&mut self, syslog: &mut SyslogSection, key_file: &Path) -> (TlsCertificate, Option<PathBuf>) {
+        let mut place = |key: &str, written: &mut Option<String>| {
+            let path = written.as_deref().map(|it| self.path(key, it));
+            *written = path.as_ref().map(|it| it.to_string_lossy().into_owned());
+            path
+        };
+        let certificate = place("syslog.tls_certificate", &mut syslog.tls_certificate);
+        let key = place("syslog.tls_key", &mut syslog.tls_key);
+        let client_ca = place("syslog.tls_client_ca", &mut syslog.tls_client_ca);
+        if certificate.is_some() != key.is_some() {
+            let (there, missing) = match certificate {
+                Some(_) => ("syslog.tls_certificate", "syslog.tls_key"),
+                None => ("syslog.tls_key", "syslog.tls_certificate"),
+            };
+            self.complain(there, format!("`{there}` needs `{missing}`: name both, or none for a self-signed one"));
+        }
+        let certificate = match (certificate, key) {
+            (Some(certificate), Some(key)) => TlsCertificate::Files { certificate, key },
+            _ => TlsCertificate::SelfSigned { folder: key_file.parent().unwrap_or(Path::new("/")).join("tls") },
+        };
+        (certificate, client_ca)
+    }
+
+    fn containers(&mut self, written: &ConfigFile, is_default: bool) -> Option<ContainersConfig> {
+        let section = &written.containers;
+        let paths = (section.paths.iter().enumerate())
+            .map(|(place, text)| self.glob(&format!("containers.paths[{place}]"), text))
+            .collect();
+        section.enabled.unwrap_or(is_default).then(|| ContainersConfig {
+            paths,
+            start: section.start,
+            is_default: section.enabled.is_none(),
+        })
+    }
+
+    /// TLS hides what is sent, and clients with certificates are known; others are not.
+    fn refuse_strangers(&mut self, key: &str, address: SocketAddr, allowed: bool) {
+        if !allowed && !address.ip().to_canonical().is_loopback() {
+            let message = format!(
+                "`{key}` is {address}, which other machines can reach: anybody there could send; ask for certificates \
+                 with `syslog.tls_client_ca`, or accept it aloud with `insecure = true` or --insecure"
+            );
+            self.complain(key, message);
+        }
     }
 
     fn refuse_exposure(&mut self, key: &str, address: SocketAddr, insecure: bool) {
@@ -345,13 +457,7 @@ impl Reader<'_> {
             self.complain(&format!("files[{index}]"), format!("`{}` is missing or empty; name a file", key("paths")));
         }
         let pattern = |reader: &mut Self, (place, text): (usize, &String)| {
-            let key = format!("{}[{place}]", key("paths"));
-            let path = reader.pattern(&key, text);
-            if let Err(error) = glob::Pattern::new(&path) {
-                let message = format!("`{path}` is no path pattern: {} at character {}", error.msg, error.pos + 1);
-                reader.complain(&key, message);
-            }
-            path
+            reader.glob(&format!("{}[{place}]", key("paths")), text)
         };
         FileWatch {
             paths: section.paths.iter().enumerate().map(|it| pattern(self, it)).collect(),
@@ -363,7 +469,22 @@ impl Reader<'_> {
         }
     }
 
-    fn alerts(&mut self, written: &ConfigFile, data_dir: &Path, files: &[FileWatch]) -> AlertsConfig {
+    /// `text` as an absolute path pattern that is one.
+    fn glob(&mut self, key: &str, text: &str) -> String {
+        let path = self.pattern(key, text);
+        if let Err(error) = glob::Pattern::new(&path) {
+            let message = format!("`{path}` is no path pattern: {} at character {}", error.msg, error.pos + 1);
+            self.complain(key, message);
+        }
+        path
+    }
+
+    fn alerts<'p>(
+        &mut self,
+        written: &ConfigFile,
+        data_dir: &Path,
+        mut followed: impl Iterator<Item = &'p String>,
+    ) -> AlertsConfig {
         let section = &written.alerts;
         let file = section.file.as_deref().map(|it| self.path("alerts.file", it));
         if let Some(file) = &file {
@@ -376,7 +497,7 @@ impl Reader<'_> {
                 self.complain("alerts.file", message);
             }
             let follows = |it: &String| glob::Pattern::new(it).is_ok_and(|it| it.matches_path(file));
-            if files.iter().flat_map(|it| &it.paths).any(follows) {
+            if followed.any(follows) {
                 let message = format!(
                     "alerts.file {} is among the followed files: alerts would raise alerts; choose another place",
                     file.display()

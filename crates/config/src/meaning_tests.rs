@@ -455,3 +455,47 @@ fn the_schema_describes_every_key_with_a_type_and_every_number_with_its_range() 
     };
     Config::from_layers(&layers).unwrap();
 }
+
+#[test]
+fn syslog_over_tls_has_a_certificate_of_its_own_or_the_named_one() {
+    assert!(config("").syslog.unwrap().tls.is_none());
+    let tls = config("[syslog]\ntls = 'localhost:6514'").syslog.unwrap().tls.unwrap();
+    assert_eq!((tls.listen.port(), tls.client_ca), (6514, None));
+    assert_eq!(tls.certificate, TlsCertificate::SelfSigned { folder: "/home/ada/.config/panoptes/tls".into() });
+    let text = "[syslog]\nudp = ''\ntcp = ''\ntls = '0.0.0.0:6514'\ntls_certificate = 'c.pem'\ntls_key = '~/k.pem'\ntls_client_ca = '/ca.pem'";
+    let meant = config(text);
+    let tls = meant.syslog.as_ref().unwrap().tls.as_ref().unwrap();
+    let files = TlsCertificate::Files { certificate: "/etc/panoptes/c.pem".into(), key: "/home/ada/k.pem".into() };
+    assert_eq!((&tls.certificate, tls.client_ca.as_deref()), (&files, Some(Path::new("/ca.pem"))));
+    assert_eq!(meant.syslog.as_ref().unwrap().udp, None);
+    assert!(meant.show().contains("/etc/panoptes/c.pem"), "{}", meant.show());
+    refused(
+        "[syslog]\ntls = '0.0.0.0:6514'\ntls_key = 'k.pem'",
+        expect![[r#"
+        /etc/panoptes/panoptes.toml:2:7: `syslog.tls` is 0.0.0.0:6514, which other machines can reach: anybody there could send; ask for certificates with `syslog.tls_client_ca`, or accept it aloud with `insecure = true` or --insecure
+        /etc/panoptes/panoptes.toml:3:11: `syslog.tls_key` needs `syslog.tls_certificate`: name both, or none for a self-signed one"#]],
+    );
+}
+
+#[test]
+fn the_journal_and_containers_are_followed_unless_files_are_chosen() {
+    let nothing = config("");
+    let (journald, containers) = (nothing.journald.unwrap(), nothing.containers.unwrap());
+    assert!(journald.is_default && containers.is_default && journald.start == StartAt::End);
+    assert!(containers.paths.iter().any(|it| it.starts_with("/var/lib/docker/")));
+    let files = config("files = []");
+    assert!(files.journald.is_none() && files.containers.is_none());
+    let text = "files = []\n[journald]\nenabled = true\narguments = ['--unit=ssh']\nstart = 'beginning'\n[containers]\nenabled = true\npaths = ['logs/*.log']";
+    let asked = config(text);
+    let (journald, containers) = (asked.journald.unwrap(), asked.containers.unwrap());
+    assert!(!journald.is_default && !containers.is_default && journald.start == StartAt::Beginning);
+    assert_eq!(
+        (journald.arguments, containers.paths),
+        (vec!["--unit=ssh".to_owned()], vec!["/etc/panoptes/logs/*.log".to_owned()])
+    );
+    let off = config("[journald]\nenabled = false\n[containers]\nenabled = false");
+    assert!(off.journald.is_none() && off.containers.is_none());
+    let loud = "[alerts]\nfile = '/l/x.log'\n[containers]\npaths = ['/l/*.log']";
+    assert!(outcome(loud, &[], &[]).unwrap_err().to_string().contains("alerts would raise alerts"));
+    assert!(outcome("[containers]\npaths = ['[a']", &[], &[]).unwrap_err().to_string().contains("no path pattern"));
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use panoptes_model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::inputs::TlsError;
 use crate::{Counters, Sink};
 
 /// Tells the time. Injected, so that only the binary reads the clock.
@@ -35,6 +36,10 @@ pub enum InputError {
     Bind { input: &'static str, address: std::net::SocketAddr, cure: &'static str, source: std::io::Error },
     #[error("`{pattern}` is not a file pattern: write `*` for any name, `**` for any folders, `[*]` for a star")]
     Pattern { pattern: String, source: glob::PatternError },
+    #[error("the journal cannot be read, as `{program}` could not be run: {cure}")]
+    Journalctl { program: String, cure: &'static str, source: std::io::Error },
+    #[error("input `{input}` could not set up TLS")]
+    Tls { input: &'static str, source: Box<TlsError> },
 }
 
 impl InputError {

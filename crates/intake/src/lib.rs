@@ -20,6 +20,7 @@
 mod archive;
 mod audit;
 mod budget;
+mod container;
 mod context;
 mod counters;
 mod cut;
@@ -28,6 +29,7 @@ mod flight;
 mod framing;
 mod headed;
 pub mod inputs;
+mod journal;
 pub mod limits;
 mod pattern;
 mod sink;

@@ -72,6 +72,20 @@ pub const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// After a failed `accept` (no file handles left, say) so long is waited.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+// TLS.
+
+/// A handshake must be over after so long, the wait for its turn included. Later the connection is closed.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many handshakes of one listener are under way at a time, from the first byte of the client on: each costs a
+/// signature. Further ones wait.
+pub const TLS_HANDSHAKES_MAX: usize = 64;
+/// How long a peer may take to hear that the connection ends. Then it is closed all the same.
+pub const TLS_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a failed handshake is told. Those between are only counted.
+pub const TLS_TOLD_SECONDS: i64 = 60;
+/// The largest file of certificates or keys. A larger one is refused.
+pub const PEM_BYTES_MAX: u64 = 4 << 20;
+
 // Datagrams.
 
 /// The largest datagram that UDP can carry.
@@ -109,6 +123,17 @@ pub const REJECTED_LISTED_MAX: usize = 100;
 /// What `Retry-After` says.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
+// Elasticsearch's `_bulk`.
+
+/// How many items one request may have. Beyond is 413: each has a place in the answer, too.
+pub const BULK_ITEMS_MAX: usize = 65_536;
+/// How long a request waits for room in the queue: less than any client waits for its answer. Later is 429.
+pub const BULK_PATIENCE: Duration = Duration::from_secs(4);
+/// The longest name of an index and the longest id of a document, as Elasticsearch has them. Beyond, the item is
+/// refused.
+pub const BULK_INDEX_BYTES_MAX: usize = 255;
+pub const BULK_ID_BYTES_MAX: usize = 512;
+
 // JSON and CSV.
 
 /// How deep an element of a JSON array may nest for its end to be found. A deeper one is rejected together with all
@@ -130,6 +155,26 @@ pub const ROWS_BYTES_MAX: usize = 1 << 20;
 /// How far back from where reading goes on in a file the last header is looked for. One that lies further back is
 /// that at the beginning of the file, or is not seen: rows that do not fit it stay text.
 pub const HEADER_LOOKBACK_BYTES: usize = 1 << 20;
+
+// The journal.
+
+/// How much of one value is kept. Its rest is cut and counted.
+pub const JOURNAL_VALUE_BYTES_MAX: usize = 256 << 10;
+/// How long a value may say that it is: no journal holds longer ones. Beyond, the stream is taken for damaged.
+pub const JOURNAL_VALUE_CLAIMED_MAX: u64 = 1 << 30;
+/// How many fields one entry may have: as many as the journal itself takes. Further ones are left out.
+pub const JOURNAL_FIELDS_MAX: usize = 1_024;
+/// The longest name of a field, as the journal has it. Beyond, the stream is taken for damaged.
+pub const JOURNAL_NAME_BYTES_MAX: usize = 64;
+/// `journalctl` is started again so long after it ended; twice as long each time until it has had something to say.
+pub const JOURNAL_RESTART_PAUSE: Duration = Duration::from_secs(1);
+pub const JOURNAL_RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// After so many starts in vain a cursor is given up for the time that it states: entries may then come twice.
+pub const JOURNAL_CURSOR_TRIES_MAX: u32 = 3;
+/// How much of what `journalctl` complains about is kept to be told.
+pub const JOURNAL_COMPLAINT_BYTES_MAX: usize = 1 << 10;
+/// How long the end of that is waited for once `journalctl` has ended. Then nothing of it is told.
+pub const JOURNAL_COMPLAINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 // Files.
 
@@ -169,6 +214,20 @@ pub const WATCHES_MAX: usize = 256;
 pub const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How many files that cannot be read are remembered, so that each is told once. Further ones are not told.
 pub const FILE_PROBLEMS_MAX: usize = 1_024;
+
+// Logs of containers.
+
+/// How long a line may become whose pieces are joined: as JSON it must still be a record. What would make it longer
+/// begins another record.
+pub const CONTAINER_LINE_BYTES_MAX: usize = 128 << 10;
+/// How long the rest of a line is waited for. Then what is there is a record.
+pub const CONTAINER_HOLD: Duration = Duration::from_secs(2);
+/// How much one file of a container may contribute to a step: names make its records longer than its lines.
+pub const CONTAINER_TURN_BYTES: usize = 512 << 10;
+/// How much of a name of a container is told. Its rest is cut.
+pub const CONTAINER_NAME_BYTES_MAX: usize = 128;
+/// How much of Docker's settings of a container is read. In larger ones no name is found.
+pub const CONTAINER_SETTINGS_BYTES_MAX: u64 = 4 << 20;
 
 // Compressed files and imports.
 

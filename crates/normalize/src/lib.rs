@@ -14,13 +14,15 @@
 //! * [`json`], `time.rs`, `address.rs`: the readers that formats share.
 //!
 //! # Invariants
-//! * No I/O, no threads, no clock, no state: the same frame always gives the same events, on any core.
+//! * No I/O, no threads, no clock, no state beyond a frame (`connections.rs`): the same frame always gives the same
+//!   events, on any core.
 //! * No format fails and none panics; damage becomes an [`Anomaly`](panoptes_model::Anomaly).
 //! * Text of fields is a slice of the record: no allocation per line on the usual paths.
 //! * A record cannot speak for Panoptes: fields called `panoptes.*` that a sender writes are dropped (they stay in the
 //!   original text).
 
 mod address;
+mod connections;
 mod context;
 mod devices;
 mod event_xml;

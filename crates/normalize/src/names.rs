@@ -55,7 +55,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         Some(("attr", "principalname")) | Some(("details", "username")) => "user",
         Some(("t", "$date")) => "timestamp",
         Some(("request" | "req" | "response" | "res" | "http", rest)) => rest,
-        Some(("data" | "fields" | "context" | "event_data", rest)) if !rest.contains('.') => rest,
+        Some(("data" | "fields" | "context" | "event_data" | "eventdata", rest)) if !rest.contains('.') => rest,
         Some(_) => return None,
     };
     Some(match name {
@@ -475,6 +475,7 @@ fn outcome(text: &str) -> Act {
 /// Whether `text` could be the method of a request.
 pub(crate) fn is_method(text: &str) -> bool {
     (2..=24).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+        || matches!(text, "get" | "post" | "put" | "delete" | "head" | "patch" | "options")
 }
 
 /// Says of an event with a request in it that it is one, and of any event where a message says that it came from.
@@ -500,6 +501,17 @@ pub(crate) fn classify(writer: &mut BatchWriter<'_>) {
     {
         return;
     }
+    if is_refused_login(writer, status) {
+        writer.text_list(field::EVENT_CATEGORY, ["authentication", "web"]);
+        writer.text(field::EVENT_TYPE, "start");
+        if !writer.has(field::EVENT_ACTION) {
+            writer.text(field::EVENT_ACTION, "login");
+        }
+        if !writer.has(field::EVENT_OUTCOME) {
+            writer.text(field::EVENT_OUTCOME, "failure");
+        }
+        return;
+    }
     let (kind, outcome) = request_words(status);
     writer.text(field::EVENT_CATEGORY, "web");
     writer.text_list(field::EVENT_TYPE, kind.iter().copied());
@@ -509,6 +521,24 @@ pub(crate) fn classify(writer: &mut BatchWriter<'_>) {
     if let Some(outcome) = outcome.filter(|_| !writer.has(field::EVENT_OUTCOME)) {
         writer.text(field::EVENT_OUTCOME, outcome);
     }
+}
+
+/// Whether credentials were sent to a page for logging in, and refused.
+fn is_refused_login(writer: &BatchWriter<'_>, status: i64) -> bool {
+    let text = |id| match writer.get(id) {
+        Some(Value::Text(text)) => text,
+        _ => "",
+    };
+    matches!(status, 401 | 403 | 422)
+        && text(field::HTTP_REQUEST_METHOD).eq_ignore_ascii_case("POST")
+        && [field::URL_PATH, field::URL_ORIGINAL].into_iter().any(|id| {
+            let path = text(id).split('?').next().unwrap_or("").to_ascii_lowercase();
+            let mut words = path.split(|it: char| !it.is_ascii_alphanumeric());
+            words.any(|it| {
+                matches!(it, "login" | "signin" | "logon" | "authenticate" | "token" | "session" | "sessions")
+            }) || path.contains("sign_in")
+                || path.contains("sign-in")
+        })
 }
 
 /// `event.type` and `event.outcome` of a request with this status.

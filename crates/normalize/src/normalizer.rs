@@ -7,6 +7,7 @@ use panoptes_model::{
     Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp, field,
 };
 
+use crate::connections::Connections;
 use crate::context::{Context, Server};
 use crate::explain::{self, Explanation};
 use crate::formats::{self, FormatKind};
@@ -63,6 +64,7 @@ impl Normalizer {
         let sources: Vec<Source> = origins.iter().map(|it| self.source(it)).collect();
         let nowhere = self.source(&Origin::default());
         let keys = KeyTable::default();
+        let mut connections = Connections::default();
         EventBatch::build(Arc::clone(schema), id, now, origins, input, |writer| {
             let input = writer.input();
             for (index, record) in records.iter().enumerate() {
@@ -72,6 +74,7 @@ impl Normalizer {
                 let context = Context::new(&source.zone, source.server, &self.services, &keys);
                 writer.begin(text.unwrap_or(""), record.origin, record.received_at, record.position);
                 formats::read(writer, text.unwrap_or(""), &context, source.format, &mut |_, _| ());
+                connections.lend(writer, record.origin, keys.connection.take());
                 if let Some(peer) = source.peer.filter(|_| !writer.has(field::OBSERVER_IP)) {
                     writer.ip(field::OBSERVER_IP, peer);
                 }

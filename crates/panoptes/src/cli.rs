@@ -70,6 +70,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   AND  OR  NOT  -word  ( )"
     )]
     Search(SearchArgs),
+    /// How each source of logs is doing: last seen, rate against its usual, what is not understood, lag
+    #[command(
+        after_help = "Examples:\n  panoptes sources\n  panoptes sources --since 24h --examples 3\n  panoptes sources --format jsonl | jq 'select(.state != \"ok\")'"
+    )]
+    Sources(SourcesArgs),
+    /// What is known of a user, a host or an address: history, usual hours and places, alerts
+    #[command(
+        after_help = "Examples:\n  panoptes entity alice\n  panoptes entity 203.0.113.9 --since 90d\n  panoptes entity host.name=web1 --format json"
+    )]
+    Entity(EntityArgs),
     /// List and work through alerts
     #[command(subcommand)]
     Alerts(AlertsCommand),
@@ -205,6 +215,31 @@ pub(crate) struct ImportArgs {
     /// Time zone of times without one (default UTC)
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SourcesArgs {
+    /// Events since: 24h, 7d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN", default_value = "7d")]
+    pub(crate) since: String,
+    /// Show so many records of each source that no format understood
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) examples: u32,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EntityArgs {
+    /// A user, a host or an address; or FIELD=VALUE
+    #[arg(value_name = "ENTITY")]
+    pub(crate) entity: String,
+    /// Events since: 24h, 30d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN", default_value = "30d")]
+    pub(crate) since: String,
+    /// table or json
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

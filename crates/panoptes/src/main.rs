@@ -10,6 +10,7 @@ mod commands;
 mod console;
 mod generate;
 mod health;
+mod journal;
 mod pipeline;
 mod reload;
 mod rules;

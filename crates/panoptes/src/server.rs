@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use panoptes_catalog::{OpenMode, SourcePosition};
-use panoptes_config::{Config, FileWatch};
+use panoptes_config::{Config, FileWatch, SyslogConfig};
 use panoptes_correlate::DeduplicatorOptions;
 use panoptes_detect::DetectorOptions;
 use panoptes_engine::{Fold, FoldOptions, Preparer};
 use panoptes_intake::inputs::{
-    FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity, FileInput, HttpConfig, HttpInput, StartAt, StdinConfig,
-    StdinInput, SyslogTcpConfig, SyslogTcpInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+    ContainerConfig, ContainerInput, ElasticsearchInput, FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity,
+    FileInput, HttpConfig, HttpInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
+    SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
@@ -31,7 +32,7 @@ use crate::health::{self, Health};
 use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
 use crate::reload::{self, Loaded, Seen};
 use crate::rules::LoadedRules;
-use crate::{surroundings, time};
+use crate::{journal, surroundings, time};
 
 /// Threads of the inputs' runtime: they only move bytes.
 const INTAKE_THREADS_MAX: usize = 4;
@@ -141,7 +142,7 @@ impl Importer {
 /// A started instance. Dropping it without [`stop`](Self::stop) is a crash.
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
-    inputs: JoinSet<anyhow::Result<Option<FileCheckpoints>>>,
+    inputs: JoinSet<anyhow::Result<Option<Resume>>>,
     shutdown: CancellationToken,
     pipeline: Pipeline,
     vitals: Arc<Vitals>,
@@ -151,6 +152,7 @@ pub(crate) struct Server {
     pub(crate) tcp: Option<SocketAddr>,
     pub(crate) syslog_udp: Option<SocketAddr>,
     pub(crate) syslog_tcp: Option<SocketAddr>,
+    pub(crate) syslog_tls: Option<SocketAddr>,
     pub(crate) rules: usize,
 }
 
@@ -185,6 +187,7 @@ impl Server {
             tcp: inputs.tcp.as_ref().map(TcpInput::local_addr),
             syslog_udp: inputs.syslog_udp.as_ref().map(SyslogUdpInput::local_addr),
             syslog_tcp: inputs.syslog_tcp.as_ref().map(SyslogTcpInput::local_addr),
+            syslog_tls: inputs.syslog_tls.as_ref().map(SyslogTlsInput::local_addr),
             rules,
             vitals: Arc::clone(&vitals),
             runtime,
@@ -214,10 +217,11 @@ impl Server {
         stdin: bool,
     ) -> anyhow::Result<()> {
         let _inside = self.runtime.enter();
-        let Inputs { http, tcp, syslog_udp, syslog_tcp } = inputs;
+        let Inputs { http, tcp, syslog_udp, syslog_tcp, syslog_tls } = inputs;
         if let Some((http_config, listener)) = http {
             let (input, stopped) = (HttpInput::new(http_config, context.clone()), context.shutdown.clone());
-            let router = input.router().merge(health::router(health));
+            let documents = ElasticsearchInput::beside(&input).router();
+            let router = input.router().merge(documents).merge(health::router(health));
             self.inputs.spawn(async move {
                 let service = router.into_make_service_with_connect_info::<SocketAddr>();
                 axum::serve(listener, service)
@@ -249,11 +253,27 @@ impl Server {
                 Ok(None)
             });
         }
+        if let Some(input) = syslog_tls {
+            let context = context.clone();
+            self.inputs.spawn(async move {
+                input.run(context).await;
+                Ok(None)
+            });
+        }
+        if let Some(input) = journal::input(config, &positions)? {
+            let context = context.clone();
+            self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Journal)) });
+        }
         let known = checkpoints(positions);
         for watched in &config.files {
             let input = FileInput::new(file_config(watched), known.clone())?;
             let context = context.clone();
-            self.inputs.spawn(async move { Ok(input.run(context).await) });
+            self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
+        }
+        if let Some(containers) = container_config(config) {
+            let input = ContainerInput::new(containers, known)?;
+            let context = context.clone();
+            self.inputs.spawn(async move { Ok(input.run(context).await.map(Resume::Files)) });
         }
         if stdin {
             let input = StdinInput::new(StdinConfig::default(), tokio::io::stdin());
@@ -293,8 +313,13 @@ impl Server {
         let drained = runtime.block_on(async {
             let drain = async {
                 while let Some(ended) = inputs.join_next().await {
-                    if let Ok(Ok(Some(files))) = ended {
-                        note_positions(&mut positions, &files);
+                    match ended {
+                        Ok(Ok(Some(Resume::Files(files)))) => note_positions(&mut positions, &files),
+                        Ok(Ok(Some(Resume::Journal(cursor)))) => {
+                            let position = journal::position(cursor);
+                            positions.insert(position.source.clone(), position);
+                        }
+                        _ => {}
                     }
                 }
             };
@@ -321,11 +346,12 @@ struct Inputs {
     tcp: Option<TcpInput>,
     syslog_udp: Option<SyslogUdpInput>,
     syslog_tcp: Option<SyslogTcpInput>,
+    syslog_tls: Option<SyslogTlsInput>,
 }
 
 impl Inputs {
     async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut inputs = Self { http: None, tcp: None, syslog_udp: None, syslog_tcp: None };
+        let mut inputs = Self { http: None, tcp: None, syslog_udp: None, syslog_tcp: None, syslog_tls: None };
         if let Some(http) = &config.http {
             let listener = TcpListener::bind(http.listen).await.with_context(|| {
                 format!(
@@ -370,9 +396,30 @@ impl Inputs {
                 }
                 inputs.syslog_tcp = Some(SyslogTcpInput::bind(input).await?);
             }
+            inputs.syslog_tls = bind_tls(syslog).await?;
         }
         Ok(inputs)
     }
+}
+
+async fn bind_tls(syslog: &SyslogConfig) -> anyhow::Result<Option<SyslogTlsInput>> {
+    let Some(tls) = &syslog.tls else { return Ok(None) };
+    let files = surroundings::tls_files(tls)?;
+    let mut input = SyslogTlsConfig { address: tls.listen, ..SyslogTlsConfig::new(files) };
+    input.format.clone_from(&syslog.format);
+    input.time_zone.clone_from(&syslog.time_zone);
+    input.connections_max = syslog.connections_max;
+    if let Some(idle) = syslog.idle_max {
+        input.idle_timeout = idle;
+    }
+    Ok(Some(SyslogTlsInput::bind(input, Arc::new(time::now)).await?))
+}
+
+/// Where an input goes on at the next start, as far as no frame says so.
+enum Resume {
+    Files(FileCheckpoints),
+    /// The journal's cursor.
+    Journal(String),
 }
 
 /// The state of the last run, as far as it can be read. Without it the log is folded again from its start.
@@ -402,13 +449,33 @@ pub(crate) fn fold_options(config: &Config, origin: FindingOrigin) -> FoldOption
     FoldOptions { detector, deduplicator, origin }
 }
 
+pub(crate) fn start_at(start: panoptes_config::StartAt) -> StartAt {
+    match start {
+        panoptes_config::StartAt::End => StartAt::End,
+        panoptes_config::StartAt::Beginning => StartAt::Beginning,
+    }
+}
+
+/// The logs of containers to follow. What nobody asked for and this user may not read is no news.
+fn container_config(config: &Config) -> Option<ContainerConfig> {
+    let containers = config.containers.as_ref()?;
+    let is_forbidden = |pattern: &String| {
+        let folder = pattern.split_once('*').map_or(pattern.as_str(), |it| it.0);
+        std::fs::read_dir(folder).is_err_and(|it| it.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    let paths = containers.paths.iter().filter(|it| !(containers.is_default && is_forbidden(it)));
+    let paths: Vec<String> = paths.cloned().collect();
+    (!paths.is_empty()).then(|| ContainerConfig {
+        paths,
+        start_at: start_at(containers.start),
+        ..ContainerConfig::default()
+    })
+}
+
 fn file_config(watched: &FileWatch) -> FileConfig {
     FileConfig {
         paths: watched.paths.clone(),
-        start_at: match watched.start {
-            panoptes_config::StartAt::End => StartAt::End,
-            panoptes_config::StartAt::Beginning => StartAt::Beginning,
-        },
+        start_at: start_at(watched.start),
         source: watched.source.clone(),
         format: watched.format.clone(),
         time_zone: watched.time_zone.clone(),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use panoptes_catalog::OpenMode;
 use panoptes_catalog::blocking::Catalog;
-use panoptes_config::{Config, Environment, Override};
+use panoptes_config::{Config, Environment, Override, SyslogTlsConfig, TlsCertificate};
 use panoptes_detect::{CompileOptions, RuleSet};
+use panoptes_intake::inputs::TlsFiles;
 use panoptes_normalize::{Options as NormalizeOptions, Zone};
 use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
 use panoptes_store::StoreOptions;
@@ -46,6 +47,32 @@ pub(crate) fn rules(config: &Config, more: &[PathBuf], shipped: bool) -> anyhow:
     let loaded = rule_sources(config, more, shipped).load()?;
     loaded.tell();
     Ok(loaded.rules)
+}
+
+/// The certificate of a listener, made if none is named.
+pub(crate) fn tls_files(tls: &SyslogTlsConfig) -> anyhow::Result<TlsFiles> {
+    let files = match &tls.certificate {
+        TlsCertificate::Files { certificate, key } => {
+            TlsFiles { certificate: certificate.clone(), key: key.clone(), client_ca: None }
+        }
+        TlsCertificate::SelfSigned { folder } => {
+            let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            names.extend(Some(host.trim().to_owned()).filter(|it| !it.is_empty() && it.is_ascii()));
+            let address = tls.listen.ip();
+            names.extend((!address.is_unspecified() && !address.is_loopback()).then(|| address.to_string()));
+            let (files, is_new) =
+                TlsFiles::self_signed(folder, names).context("there is no certificate for syslog over TLS")?;
+            if is_new {
+                tracing::info!(
+                    "made a self-signed certificate for syslog over TLS: give senders {} to trust",
+                    files.certificate.display()
+                );
+            }
+            files
+        }
+    };
+    Ok(TlsFiles { client_ca: tls.client_ca.clone(), ..files })
 }
 
 /// The key, made if there is none and `data_dir` is empty: a new key for old evidence would only hide that the old

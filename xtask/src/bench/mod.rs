@@ -2,6 +2,7 @@
 
 mod http;
 mod load;
+mod normalize;
 mod server;
 mod sigma;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use self::load::Load;
+pub(crate) use self::normalize::normalize;
 use self::server::{Scratch, Server};
 pub(crate) use self::sigma::{correlation, entities, sigma};
 use crate::run;

@@ -73,7 +73,7 @@ pub(super) fn from_the_workspace(tree: &Tree) -> Vec<Problem> {
         .iter()
         .map(|it| (it.name, it.line))
         .collect();
-    for (path, text) in tree.texts(&["/Cargo.toml"]) {
+    for (path, text) in tree.manifests() {
         for dependency in manifest::dependencies(text) {
             unused.remove(dependency.name);
             if !dependency.from_workspace {
@@ -179,6 +179,7 @@ mod tests {
             &[
                 ("Cargo.toml", "[workspace.dependencies]\na = \"1\"\nb = \"1\"\n"),
                 ("crates/model/Cargo.toml", "[dependencies]\na.workspace = true\nc = \"1\"\n"),
+                ("peers/normalize/Cargo.toml", "[dependencies]\nc = \"1\"\n"),
             ],
             &[
                 "crates/model/Cargo.toml:3: `c` states a version of its own; write `c.workspace = true`",

@@ -39,7 +39,7 @@ pub(super) fn licence_is_there(tree: &Tree) -> Vec<Problem> {
     if !tree.text("LICENSE").is_some_and(|it| it.contains("Apache License") && it.contains("Version 2.0")) {
         problems.push(Problem::new("LICENSE", 0, "the text of the Apache License 2.0 is missing"));
     }
-    for (path, text) in tree.texts(&["/Cargo.toml"]) {
+    for (path, text) in tree.manifests() {
         if !text.lines().any(|it| it.replace(' ', "") == "license.workspace=true") {
             problems.push(Problem::new(path, 0, "write `license.workspace = true`"));
         }

@@ -93,6 +93,12 @@ impl Tree {
             .filter_map(|(path, text)| Some((path.as_str(), text.as_deref()?)))
     }
 
+    /// The manifests of members of the workspace with their texts. What lies under `peers/` is none: it has versions of
+    /// its own.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts(&["/Cargo.toml"]).filter(|(path, _)| !path.starts_with("peers/"))
+    }
+
     /// The names of the folders under `crates/` that hold a manifest.
     pub(super) fn crates(&self) -> Vec<&str> {
         self.under("crates/")

@@ -50,7 +50,7 @@ impl Values {
     }
 
     /// The number of `text`, whatever its case, and of its family.
-    fn look(&self, text: &str) -> (u32, Option<u32>) {
+    fn look(&self, text: &str) -> Numbers {
         let folded = text.to_ascii_lowercase();
         let family = match folded.split_once('.') {
             Some((family, _)) if !self.families.is_empty() => self.families.get(family).copied(),
@@ -60,11 +60,14 @@ impl Values {
     }
 }
 
+/// The number of a text, and that of its family.
+type Numbers = (u32, Option<u32>);
+
 /// What texts were looked up before: few different ones come.
 #[derive(Default)]
 pub(crate) struct Looked {
     /// By number of the tested field. Random: a sender cannot choose texts that collide.
-    by_field: Vec<HashMap<Box<str>, (u32, Option<u32>), foldhash::fast::RandomState>>,
+    by_field: Vec<HashMap<Box<str>, Numbers, foldhash::fast::RandomState>>,
 }
 
 /// How many texts of a field are remembered; reaching it forgets them.
@@ -74,7 +77,7 @@ const LOOKED_BYTES_MAX: usize = 256;
 
 impl Looked {
     #[inline]
-    fn look(&mut self, field: u16, text: &str, values: &Values) -> (u32, Option<u32>) {
+    fn look(&mut self, field: u16, text: &str, values: &Values) -> Numbers {
         if text.len() > LOOKED_BYTES_MAX {
             return values.look(text);
         }

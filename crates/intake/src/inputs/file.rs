@@ -84,12 +84,18 @@ impl Default for FileConfig {
 /// The tail and what drives it.
 pub struct FileInput {
     tailer: FileTailer,
+    kind: &'static InputKind,
 }
 
 impl FileInput {
     /// A tail that goes on where `known` says.
     pub fn new(config: FileConfig, known: FileCheckpoints) -> Result<Self, InputError> {
-        Ok(Self { tailer: FileTailer::new(config, known)? })
+        Self::of(&KIND, config, known)
+    }
+
+    /// The same for an input that makes more of its files' lines.
+    pub(super) fn of(kind: &'static InputKind, config: FileConfig, known: FileCheckpoints) -> Result<Self, InputError> {
+        Ok(Self { tailer: FileTailer::of(kind, config, known)?, kind })
     }
 
     /// Returns after a shutdown or when the pipeline has stopped. What was read and not made durable is read again at
@@ -98,7 +104,7 @@ impl FileInput {
     /// If all that was read is durable, the positions come back: with those of files that had nothing to say, so that
     /// the next start does not take them for new.
     pub async fn run(self, context: Context) -> Option<FileCheckpoints> {
-        let mut tailer = self.tailer;
+        let Self { mut tailer, kind } = self;
         let mut watch = Watch::start();
         while !context.shutdown.is_cancelled() {
             let now = context.now();
@@ -119,7 +125,7 @@ impl FileInput {
             tailer = back;
             watch.follow(folders);
             let holds = step.holds;
-            if !step.batch.is_empty() && !commit(&context, step.batch, step.cut).await {
+            if !step.batch.is_empty() && !commit(&context, kind, step.batch, step.cut).await {
                 return None;
             }
             if step.more {
@@ -137,12 +143,12 @@ impl FileInput {
 }
 
 /// Offers `batch` until it is durable. Later lines must not become durable before it, or a restart would lose it.
-async fn commit(context: &Context, batch: RawBatch, cut: (u64, u64)) -> bool {
+async fn commit(context: &Context, kind: &'static InputKind, batch: RawBatch, cut: (u64, u64)) -> bool {
     let mut told = false;
     loop {
         match context.sink.commit(batch.clone()).await {
             Ok(_) => {
-                book(context, &batch, cut);
+                book(context, kind, &batch, cut);
                 return true;
             }
             Err(SinkError::Stopped) => return false,
@@ -160,7 +166,7 @@ async fn commit(context: &Context, batch: RawBatch, cut: (u64, u64)) -> bool {
     }
 }
 
-fn book(context: &Context, batch: &RawBatch, cut: (u64, u64)) {
+fn book(context: &Context, kind: &'static InputKind, batch: &RawBatch, cut: (u64, u64)) {
     let mut by_source: BTreeMap<&str, u64> = BTreeMap::new();
     for record in &batch.records {
         if let Some(origin) = batch.origin_of(record) {
@@ -168,7 +174,7 @@ fn book(context: &Context, batch: &RawBatch, cut: (u64, u64)) {
         }
     }
     for (index, (source, records)) in by_source.into_iter().enumerate() {
-        let counts = context.counters.source(KIND.name, source);
+        let counts = context.counters.source(kind.name, source);
         counts.received(records);
         counts.accepted(records);
         if index == 0 {

@@ -7,9 +7,9 @@
 //!
 //! `?source=NAME` or the header `X-Panoptes-Source` names the source.
 
-mod answer;
-mod body;
-mod request;
+pub(super) mod answer;
+pub(super) mod body;
+pub(super) mod request;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +33,9 @@ use crate::context::Context;
 use crate::counters::{RejectReason, SourceCounts};
 use crate::cut::Collected;
 use crate::flight::Flight;
-use crate::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, BODY_DECODED_BYTES_MAX, BODY_RECORDS_MAX, BODY_TIMEOUT};
+use crate::limits::{
+    BODIES_BYTES_MAX, BODY_BYTES_MAX, BODY_DECODED_BYTES_MAX, BODY_RECORDS_MAX, BODY_TIMEOUT, BULK_PATIENCE,
+};
 use crate::sink::{Full, SinkError};
 
 pub(super) static KIND: InputKind = InputKind {
@@ -56,6 +58,8 @@ pub struct HttpConfig {
     pub body_timeout: Duration,
     /// How much memory all bodies may hold together.
     pub bodies_bytes_max: usize,
+    /// How long `_bulk` waits for room in the queue before it refuses a request.
+    pub bulk_patience: Duration,
 }
 
 impl Default for HttpConfig {
@@ -69,19 +73,21 @@ impl Default for HttpConfig {
             body_records_max: BODY_RECORDS_MAX,
             body_timeout: BODY_TIMEOUT,
             bodies_bytes_max: BODIES_BYTES_MAX,
+            bulk_patience: BULK_PATIENCE,
         }
     }
 }
 
 /// The input behind the route.
-pub struct HttpInput(Arc<Shared>);
+pub struct HttpInput(pub(super) Arc<Shared>);
 
-struct Shared {
-    config: HttpConfig,
-    context: Context,
-    bodies: Arc<Budget>,
+/// What everything that takes bodies on one listener shares: its limits above all.
+pub(super) struct Shared {
+    pub(super) config: HttpConfig,
+    pub(super) context: Context,
+    pub(super) bodies: Arc<Budget>,
     /// Requests that are being settled. They go on when their client has gone.
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
 }
 
 impl HttpInput {

@@ -1,7 +1,8 @@
 //! Files that are read once, from beginning to end: what `import` and `scan` take.
 //!
 //! *Takes* files, folders with all that is in them, and patterns; plain, gzip or zstd, told by content; lines, JSON
-//! arrays, JSON over several lines, Windows event logs (EVTX), and CSV by name. Synchronous, without a runtime. What cannot be read is a value
+//! arrays, JSON over several lines, Windows event logs (EVTX), the journal's export
+//! format, and CSV by name. Synchronous, without a runtime. What cannot be read is a value
 //! with its path, position and reason, and the rest goes on. *Position* is the byte offset behind the record, after
 //! decompression; in an event log it is the event's number there (an exported log counts anew, so it may differ from
 //! the id that the event itself states).
@@ -114,6 +115,8 @@ pub enum Problem {
     EventTooLong { chunk: u64, event: u64 },
     #[error("{problems} more parts of the event log are damaged")]
     EventLogMore { problems: u64 },
+    #[error("a part of the journal's export is damaged and lost")]
+    Journal { source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the folders are nested too deeply: import this one by itself")]
     TooDeep,
     #[error("{beyond} files are too many for one import: import the folders one by one")]

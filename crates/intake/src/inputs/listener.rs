@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use panoptes_model::Origin;
 use panoptes_stdx::ErrorChain;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::tls::Tls;
 use crate::budget::Budget;
 use crate::context::{Context, InputError};
 use crate::counters::SourceCounts;
 use crate::cutter::{Cutter, Positions};
 use crate::framing::Framing;
-use crate::limits::{ACCEPT_PAUSE, CONNECTION_BYTES_MAX};
+use crate::limits::{ACCEPT_PAUSE, CONNECTION_BYTES_MAX, TLS_CLOSE_TIMEOUT};
 use crate::stream::{Ended, Stream};
 
 pub(super) struct ListenerConfig {
@@ -34,6 +37,7 @@ pub(super) struct Listener<F> {
     framing: F,
     socket: TcpListener,
     local_addr: SocketAddr,
+    tls: Option<Arc<Tls>>,
 }
 
 impl<F: Framing + Copy + Send + Sync + 'static> Listener<F> {
@@ -41,7 +45,12 @@ impl<F: Framing + Copy + Send + Sync + 'static> Listener<F> {
         let failed = |source| InputError::bind(config.input, config.address, source);
         let socket = TcpListener::bind(config.address).await.map_err(failed)?;
         let local_addr = socket.local_addr().map_err(failed)?;
-        Ok(Self { config, framing, socket, local_addr })
+        Ok(Self { config, framing, socket, local_addr, tls: None })
+    }
+
+    /// The same, encrypted.
+    pub(super) fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(Arc::new(tls)), ..self }
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -102,17 +111,23 @@ impl<F: Framing + Copy + Send + Sync + 'static> Listener<F> {
             ..Origin::default()
         };
         let cutter = Cutter::new(self.framing, Positions::Numbers, origin, 0);
-        let (input, idle_timeout) = (self.config.input, self.config.idle_timeout);
+        let (input, idle_timeout) = (self.config.input, Some(self.config.idle_timeout));
+        let tls = self.tls.clone();
         async move {
-            let stream = Stream {
-                reader: connection,
-                cutter,
-                lease: Some(lease),
-                counts: &counts,
-                context: &context,
-                idle_timeout: Some(idle_timeout),
+            let (counts, context) = (&*counts, &context);
+            let lease = Some(lease);
+            let ended = match tls {
+                None => Stream { reader: connection, cutter, lease, counts, context, idle_timeout }.run().await,
+                Some(tls) => {
+                    let Some(mut encrypted) = tls.accept(input, peer, connection, context).await else { return };
+                    let reader = &mut encrypted;
+                    let ended = Stream { reader, cutter, lease, counts, context, idle_timeout }.run().await;
+                    // A sender that is told of the end knows that none of what it sent was cut off.
+                    let _gone_already = timeout(TLS_CLOSE_TIMEOUT, encrypted.shutdown()).await;
+                    ended
+                }
             };
-            match stream.run().await {
+            match ended {
                 Ended::BySink(error) => {
                     tracing::warn!(input, %peer, error = %ErrorChain(&error), "connection closed, lines were lost");
                 }

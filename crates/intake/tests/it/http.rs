@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use panoptes_intake::inputs::{HttpConfig, HttpInput};
+use panoptes_intake::inputs::{ElasticsearchInput, HttpConfig, HttpInput};
 use panoptes_intake::limits::{BODY_RATIO_FREE_BYTES, LINE_BYTES_MAX, REJECTED_LISTED_MAX};
 use panoptes_intake::{Context, SinkLimits};
 use panoptes_model::{BATCH_RECORDS_MAX, FrameId};
@@ -14,11 +14,12 @@ use tokio::net::TcpListener;
 
 use crate::support::{Pipeline, Seen, balanced, connect, gzip, seen, soon, start, start_with, texts, zlib, zstd};
 
-async fn serve(context: &Context, config: HttpConfig) -> (SocketAddr, Arc<HttpInput>) {
+pub(crate) async fn serve(context: &Context, config: HttpConfig) -> (SocketAddr, Arc<HttpInput>) {
     let input = Arc::new(HttpInput::new(config, context.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = input.router().into_make_service_with_connect_info::<SocketAddr>();
+    let router = input.router().merge(ElasticsearchInput::beside(&input).router());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let shutdown = context.shutdown.clone();
     tokio::spawn(async move {
         let stopped = async move { shutdown.cancelled().await };
@@ -28,16 +29,20 @@ async fn serve(context: &Context, config: HttpConfig) -> (SocketAddr, Arc<HttpIn
 }
 
 #[derive(Debug)]
-struct Reply {
-    status: u16,
-    head: String,
-    json: Value,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) json: Value,
 }
 
 async fn request(address: SocketAddr, path: &str, headers: &[&str], body: &[u8]) -> Reply {
+    ask(address, "POST", path, headers, body).await
+}
+
+pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Reply {
     let mut stream = connect(address).await;
     let mut head =
-        format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         head.push_str(header);
         head.push_str("\r\n");
@@ -66,7 +71,7 @@ async fn post(address: SocketAddr, pipeline: &mut Pipeline, headers: &[&str], bo
     post_to(address, "/logs", pipeline, headers, body).await
 }
 
-async fn post_to(
+pub(crate) async fn post_to(
     address: SocketAddr,
     path: &str,
     pipeline: &mut Pipeline,

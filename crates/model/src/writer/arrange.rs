@@ -28,7 +28,7 @@ impl MarkTable {
     }
 
     #[inline]
-    fn bit(&self, id: FieldId) -> u64 {
+    fn bit(&self, id: FieldId) -> u128 {
         let mark = match id.local_index() {
             Some(index) => self.local.get(index as usize),
             None => self.fixed.get(id.fixed_index().unwrap_or(usize::MAX)),
@@ -74,9 +74,9 @@ impl BatchWriter<'_> {
     }
 
     /// Which of `names` are names of the open event's fields from the `start`th on: bit 0 is the first name. Costs one
-    /// look at a table for each field. The names are those of the first call for the whole batch, at most 64.
+    /// look at a table for each field. The names are those of the first call for the whole batch, at most 128.
     #[inline]
-    pub fn marks(&mut self, start: usize, names: &[&str]) -> u64 {
+    pub fn marks(&mut self, start: usize, names: &[&str]) -> u128 {
         if self.marks.fixed.is_empty() {
             self.learn_marks(names);
         }
@@ -87,7 +87,7 @@ impl BatchWriter<'_> {
     #[inline(never)]
     fn learn_marks(&mut self, names: &[&str]) {
         let mut marks = MarkTable { fixed: vec![0], local: Vec::new() };
-        for (index, name) in names.iter().enumerate().take(u64::BITS as usize) {
+        for (index, name) in names.iter().enumerate().take(u128::BITS as usize) {
             if let Some(id) = self.field(name) {
                 marks.set(id, index as u8 + 1);
             }
@@ -199,14 +199,14 @@ mod tests {
             }
             assert_eq!(writer.marks(0, &names), 0b1011);
         });
-        let many: Vec<String> = (0..65).map(|it| format!("n{it}")).collect();
+        let many: Vec<String> = (0..129).map(|it| format!("n{it}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         build(|writer| {
             for name in &many {
                 let id = writer.field(name).unwrap();
                 writer.integer(id, 1);
             }
-            assert_eq!(writer.marks(0, &many), u64::MAX);
+            assert_eq!(writer.marks(0, &many), u128::MAX);
         });
     }
 

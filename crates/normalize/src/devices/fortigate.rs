@@ -8,7 +8,7 @@ use crate::fact::{FAILURE, SUCCESS, Words};
 /// Writes what pairs that were read mean beyond their usual names, if a FortiGate wrote them, and says so.
 pub(crate) fn write(writer: &mut BatchWriter<'_>) -> Option<&'static str> {
     let mut has = |name: &str| writer.field(name).is_some_and(|id| writer.has(id));
-    if !(has("devid") && has("logid") && has("subtype")) {
+    if !(has("logid") && has("subtype") && (has("devid") || has("vd"))) {
         return None;
     }
     let kind = word(writer, "type", &["traffic", "event", "utm"]);
@@ -23,7 +23,14 @@ pub(crate) fn write(writer: &mut BatchWriter<'_>) -> Option<&'static str> {
         classify(writer, "network", words, outcome);
         write_own(writer, "firewall.blocked", blocked);
     } else if kind == Some("event") && subtype.is_some() {
-        if word(writer, "action", &["login"]).is_some() {
+        // The tunnel to the network, by TLS or by IPsec.
+        let refused =
+            ["ssl-login-fail", "ssl-alert", "ssl-exit-fail", "phase1-error", "negotiate-error", "ipsec_phase1_error"];
+        if word(writer, "action", &refused).is_some_and(|it| it != "ssl-alert") {
+            classify(writer, "authentication", &["start"], FAILURE);
+        } else if word(writer, "action", &["tunnel-up", "ssl-new-con"]).is_some_and(|it| it == "tunnel-up") {
+            classify(writer, "authentication", &["start"], SUCCESS);
+        } else if word(writer, "action", &["login"]).is_some() {
             let failed = word(writer, "status", &["failed", "failure"]).is_some();
             classify(writer, "authentication", &["start"], if failed { FAILURE } else { SUCCESS });
         } else if writer.field("cfgpath").is_some_and(|id| writer.has(id)) {

@@ -2,6 +2,7 @@
 
 use panoptes_model::{BatchWriter, field};
 
+use super::nginx_error::write_request;
 use super::{Declined, FormatKind};
 use crate::context::Context;
 use crate::fact::{FAILURE, Fact, write_user};
@@ -105,6 +106,9 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     }
     if let Some((_, referrer)) = referrer {
         writer.text(field::HTTP_REQUEST_REFERRER, referrer);
+    }
+    if let Some(request) = message.strip_prefix("Invalid URI in request ") {
+        write_request(writer, request.trim_end());
     }
     // What an application says through PHP.
     if let Some((_, said)) = message.split_once("PHP message: ") {

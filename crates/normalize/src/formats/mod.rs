@@ -42,6 +42,7 @@ pub static ALL: &[&FormatKind] = &[
     &syslog_rfc5424::KIND,
     &syslog_rfc3164::KIND,
     &container::KIND,
+    &container::COMPOSE,
     &nginx_error::KIND,
     &apache_error::KIND,
     &squid::KIND,
@@ -132,8 +133,15 @@ static IF_DIGIT: &Kinds = &[
     &service::KIND,
 ];
 // `type=…`, `node=…`, `audit: type=…`.
-static IF_AUDIT: &Kinds =
-    &[&auditd::KIND, &syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
+static IF_AUDIT: &Kinds = &[
+    &auditd::KIND,
+    &syslog_rfc3164::KIND,
+    &cisco_ios::KIND,
+    &web_access::KIND,
+    &key_value::KIND,
+    &container::COMPOSE,
+    &service::KIND,
+];
 // `CEF:0|…`, `LEEF:1.0|…`.
 static IF_CAPITAL: &Kinds = &[
     &cef::CEF,
@@ -142,10 +150,17 @@ static IF_CAPITAL: &Kinds = &[
     &cisco_ios::KIND,
     &web_access::KIND,
     &key_value::KIND,
+    &container::COMPOSE,
     &service::KIND,
 ];
-static IF_OTHER: &Kinds =
-    &[&syslog_rfc3164::KIND, &cisco_ios::KIND, &web_access::KIND, &key_value::KIND, &service::KIND];
+static IF_OTHER: &Kinds = &[
+    &syslog_rfc3164::KIND,
+    &cisco_ios::KIND,
+    &web_access::KIND,
+    &key_value::KIND,
+    &container::COMPOSE,
+    &service::KIND,
+];
 
 /// Who may know a record that begins with `first`, the most likely one first. Plain text comes after them.
 fn candidates(first: u8) -> &'static Kinds {

@@ -55,6 +55,11 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
             return Err(NO_TAG);
         }
     }
+    // `Mon Jan 15 10:30:00 2024 [pid 7] …`, `Mon Jan 15 10:30:00 2024 : …`: a program's own file.
+    let no_host = |it: &str| !it.starts_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | '_'));
+    if after_priority.is_none() && header.tag.is_none() && header.host.is_some_and(no_host) {
+        return Err(NO_TAG);
+    }
     context.stamp(writer, &civil);
     if let Some((facility, severity)) = verbose.filter(|_| after_priority.is_none()) {
         facility_and_severity(writer, facility, severity);

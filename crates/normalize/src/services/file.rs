@@ -1,9 +1,10 @@
 //! A file of a service format: TOML in, what it says out. Each mistake is an error of its own line; the rest stands.
 
-use panoptes_model::Schema;
+use panoptes_model::{Schema, Timestamp};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::matcher::{self, Effort};
 use super::template::{Target, Template, target};
 
 /// How long a file may be. A longer one is an error and left out.
@@ -61,6 +62,8 @@ pub(super) struct Event {
     pub(super) action: Option<String>,
     pub(super) outcome: Option<String>,
     pub(super) constants: Vec<(Target, String)>,
+    /// Messages that it must take, and where they stand.
+    examples: Vec<(usize, String)>,
 }
 
 #[derive(Debug)]
@@ -129,6 +132,37 @@ const TYPES: &[&str] = &[
     "start",
     "user",
 ];
+
+/// Where nothing says it: neither a clock nor a text without a year matters to whether an example is taken.
+const EXAMPLE_RECEIVED_AT: Timestamp = Timestamp(1_705_320_000 * Timestamp::NANOS_PER_SECOND);
+
+/// Tells of the examples that their event does not take, and who takes them instead.
+pub(super) fn check_examples(file: &ServiceFile, definition: &Definition, errors: &mut Vec<ServiceError>) {
+    let line_of = |offset: usize| 1 + file.text.bytes().take(offset).filter(|it| *it == b'\n').count() as u32;
+    let find = |template: &Template, text: &str| {
+        matcher::find(template, text, EXAMPLE_RECEIVED_AT, &mut Effort::for_text(text))
+    };
+    let taken_by = |text: &str| definition.patterns.iter().find(|it| find(&it.template, text).is_some());
+    for (index, event) in definition.events.iter().enumerate() {
+        for (offset, example) in &event.examples {
+            let example = example.trim_ascii();
+            let inside = || {
+                definition.lines.iter().find_map(|line| {
+                    let slot = line.template.targets.iter().position(|it| *it == Target::Message)?;
+                    taken_by(find(&line.template, example)?.text(slot, example)?.trim_ascii())
+                })
+            };
+            let reason = match taken_by(example).or_else(inside) {
+                Some(pattern) if pattern.event == index => continue,
+                Some(pattern) => {
+                    format!("the pattern in line {} takes this example; put it after this one", pattern.number)
+                }
+                None => "no pattern of its event takes this example".to_owned(),
+            };
+            errors.push(ServiceError { file: file.name.clone(), line: line_of(*offset), reason });
+        }
+    }
+}
 
 /// Reads one file. `None` if nothing of it is of use; why is in `errors`.
 pub(super) fn read(file: &ServiceFile, schema: &Schema, errors: &mut Vec<ServiceError>) -> Option<Definition> {
@@ -273,10 +307,11 @@ impl Reader<'_> {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "pattern" => patterns = self.texts(value),
+                "example" => event.examples = self.texts(value),
                 name if self.meaning(name, value, &mut event) => {}
                 other => self.error(
                     key.span().start,
-                    format!("`{other}` is not known; an [[event]] has pattern, category, type, action, outcome, dataset and set"),
+                    format!("`{other}` is not known; an [[event]] has pattern, example, category, type, action, outcome, dataset and set"),
                 ),
             }
         }

@@ -3,7 +3,6 @@
 //! A pattern has no loops, so each walk ends; how often an open field may be tried with another end is bounded by
 //! [`Effort`], in proportion to the text.
 
-use memchr::memmem;
 use panoptes_model::Timestamp;
 
 use super::template::{CAPTURES_MAX, Op, Shape, Template};
@@ -76,10 +75,10 @@ impl Walk<'_> {
             match self.ops.get(step) {
                 None => return rest.is_empty(),
                 Some(Op::Literal(text)) => {
-                    if !rest.starts_with(&**text) {
+                    if !rest.starts_with(&*text.text) {
                         return false;
                     }
-                    at += text.len();
+                    at += text.text.len();
                 }
                 Some(Op::Blanks) => {
                     let blanks = rest.bytes().take_while(|it| matches!(it, b' ' | b'\t')).count();
@@ -107,14 +106,9 @@ impl Walk<'_> {
                             return length > 0 && self.open(step, slot, start, start + length, false);
                         }
                         Shape::OneOf(texts) => {
-                            let before = self.found;
                             return texts.iter().filter(|it| rest.starts_with(&***it)).any(|it| {
                                 self.found.set(slot, start, start + it.len());
-                                let done = self.run(step + 1, start + it.len());
-                                if !done {
-                                    self.found = before;
-                                }
-                                done
+                                self.run(step + 1, start + it.len())
                             });
                         }
                         shape => match fixed_end(shape, rest, self.received_at) {
@@ -144,9 +138,8 @@ impl Walk<'_> {
                 done
             }
             Some(Op::Literal(literal)) if !greedy => {
-                let finder = memmem::Finder::new(literal.as_bytes());
                 let mut from = 0;
-                while let Some(hit) = scope.as_bytes().get(from..).and_then(|it| finder.find(it)) {
+                while let Some(hit) = scope.as_bytes().get(from..).and_then(|it| literal.forward.find(it)) {
                     let end = start + from + hit;
                     if end > limit || !self.effort.spend(hit) {
                         return false;
@@ -161,16 +154,15 @@ impl Walk<'_> {
                 false
             }
             Some(Op::Literal(literal)) => {
-                let finder = memmem::FinderRev::new(literal.as_bytes());
                 let mut until = scope.len();
-                while let Some(hit) = scope.as_bytes().get(..until).and_then(|it| finder.rfind(it)) {
+                while let Some(hit) = scope.as_bytes().get(..until).and_then(|it| literal.backward.rfind(it)) {
                     if !self.effort.spend(until - hit) {
                         return false;
                     }
                     if start + hit <= limit && self.end_at(step, slot, start, start + hit) {
                         return true;
                     }
-                    let Some(shorter) = (hit + literal.len()).checked_sub(1) else { return false };
+                    let Some(shorter) = (hit + literal.text.len()).checked_sub(1) else { return false };
                     until = shorter;
                 }
                 self.effort.spend(until);
@@ -202,13 +194,9 @@ impl Walk<'_> {
     }
 
     fn end_at(&mut self, step: usize, slot: Option<usize>, start: usize, end: usize) -> bool {
-        let before = self.found;
+        // What a vain try has set is set again by the next one, or taken back by the optional part that it is in.
         self.found.set(slot, start, end);
-        let done = self.run(step + 1, end);
-        if !done {
-            self.found = before;
-        }
-        done
+        self.run(step + 1, end)
     }
 }
 
@@ -246,6 +234,14 @@ fn fixed_end(shape: &Shape, rest: &str, received_at: Timestamp) -> Option<(usize
 
 /// Where the address ends that `text` begins with: four numbers, or the longest run that is IPv6.
 fn ip_end(text: &str) -> Option<usize> {
+    // Mail servers write `IPv6:2001:db8::1`.
+    if let Some(rest) = text.strip_prefix("IPv6:") {
+        return bare_ip_end(rest).map(|it| it + "IPv6:".len());
+    }
+    bare_ip_end(text)
+}
+
+fn bare_ip_end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if bytes.first() == Some(&b'[') {
         let close = memchr::memchr(b']', bytes.get(..64.min(bytes.len()))?)?;

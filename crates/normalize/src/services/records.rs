@@ -3,7 +3,7 @@
 //! Of each `[[record]]` one field is looked at first, the one with the most telling text. A batch learns once which of
 //! its fields are looked at by any record, so that a field that none cares for costs one look at a table.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use panoptes_model::{BatchWriter, FieldId, Value};
@@ -24,6 +24,8 @@ pub(crate) struct KeyTable {
     /// By index of fixed and of local fields: 0 not known yet, 1 no, else two more than the index of a key.
     fixed: RefCell<Vec<u32>>,
     local: RefCell<Vec<u32>>,
+    /// What the pattern that read a record calls the record's connection; taken by the normaliser.
+    pub(crate) connection: Cell<Option<u64>>,
 }
 
 impl KeyTable {

@@ -1,10 +1,13 @@
 //! All service formats together, and how a record finds its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, LazyLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use panoptes_model::{BatchWriter, FieldId, Schema, field};
+use daachorse::DoubleArrayAhoCorasick;
+use panoptes_model::{BatchWriter, FieldId, Schema, Value, field};
 
 use super::built_in;
 use super::clock::Read;
@@ -44,9 +47,9 @@ struct Service {
 }
 
 /// Finds necessary texts.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Searcher {
-    automaton: Option<AhoCorasick>,
+    automaton: Option<DoubleArrayAhoCorasick<u32>>,
     /// Per text of the automaton: who cannot do without it.
     users: Vec<Vec<User>>,
 }
@@ -62,10 +65,9 @@ pub(super) struct User {
 const LINE_ALONE: u32 = u32::MAX;
 
 static BUILT_IN: LazyLock<Arc<ServiceFormats>> = LazyLock::new(|| {
-    let (set, errors) = ServiceFormats::compile(&built_in::files());
     // What is wrong with them is found by the tests; a pattern that is left out costs its events only.
-    debug_assert!(errors.is_empty(), "{errors:?}");
-    Arc::new(set)
+    let (definitions, _errors) = ServiceFormats::read(&built_in::files(), false);
+    Arc::new(ServiceFormats::of(definitions))
 });
 
 impl ServiceFormats {
@@ -76,24 +78,36 @@ impl ServiceFormats {
 
     /// The user's files and after them those that Panoptes ships: the user's are asked first.
     pub fn with_built_in(files: &[ServiceFile]) -> (Self, Vec<ServiceError>) {
-        let all: Vec<ServiceFile> = files.iter().cloned().chain(built_in::files()).collect();
-        Self::compile(&all)
+        let (mut definitions, mut errors) = Self::read(files, true);
+        let (shipped, shipped_errors) = Self::read(&built_in::files(), false);
+        definitions.extend(shipped);
+        errors.extend(shipped_errors);
+        (Self::of(definitions), errors)
     }
 
     /// Only these files. What is wrong with one costs no other; the set holds all that is right.
     pub fn compile(files: &[ServiceFile]) -> (Self, Vec<ServiceError>) {
+        let (definitions, errors) = Self::read(files, true);
+        (Self::of(definitions), errors)
+    }
+
+    /// With `try_examples`, those are tried: the tests have done that for the shipped ones.
+    fn read(files: &[ServiceFile], try_examples: bool) -> (Vec<Definition>, Vec<ServiceError>) {
         let schema = Schema::ecs();
-        let mut errors = Vec::new();
-        let mut definitions = Vec::new();
+        let (mut definitions, mut errors) = (Vec::new(), Vec::new());
         for (index, file) in files.iter().enumerate() {
             if index == FILES_MAX {
                 let reason = format!("there are more than {FILES_MAX} files; this and the later ones are left out");
                 errors.push(ServiceError { file: file.name.clone(), line: 1, reason });
                 break;
             }
-            definitions.extend(file::read(file, &schema, &mut errors));
+            let Some(definition) = file::read(file, &schema, &mut errors) else { continue };
+            if try_examples {
+                file::check_examples(file, &definition, &mut errors);
+            }
+            definitions.push(definition);
         }
-        (Self::of(definitions), errors)
+        (definitions, errors)
     }
 
     fn of(definitions: Vec<Definition>) -> Self {
@@ -196,7 +210,7 @@ impl ServiceFormats {
 
     /// Whether `text` has a fixed text of some service: not yet that it is one's.
     pub(crate) fn may_know(&self, text: &str) -> bool {
-        self.bare.automaton.as_ref().is_some_and(|it| it.is_match(text))
+        self.bare.automaton.as_ref().is_some_and(|it| it.find_overlapping_iter(text).next().is_some())
     }
 
     /// Reads a line of a service's own file into the open event. `false`, with nothing written, if it is of none.
@@ -317,14 +331,16 @@ impl Texts {
         if self.texts.is_empty() {
             return Searcher::default();
         }
-        // Few texts make a table that is walked byte by byte; for all services together it would not fit the cache.
-        let kind = if self.texts.len() <= 64 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(kind))
-            .build(self.texts.iter().map(|it| it.as_bytes()))
-            .ok();
+        // Each text is there once and none is empty: nothing else can go wrong with this few.
+        let texts = self.texts.iter().zip(0_u32..);
+        let automaton = DoubleArrayAhoCorasick::with_values(texts.map(|(text, at)| (text.as_bytes(), at))).ok();
         Searcher { automaton, users: self.users }
+    }
+}
+
+impl fmt::Debug for Searcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Searcher").field("texts", &self.users.len()).finish_non_exhaustive()
     }
 }
 
@@ -333,7 +349,7 @@ impl Searcher {
     pub(super) fn search(&self, text: &str, users: &mut Vec<User>) {
         let Some(automaton) = &self.automaton else { return };
         for hit in automaton.find_overlapping_iter(text).take(HITS_MAX) {
-            users.extend(self.users.get(hit.pattern().as_usize()).into_iter().flatten());
+            users.extend(self.users.get(hit.value() as usize).into_iter().flatten());
         }
         if users.len() > 1 {
             users.sort_unstable();
@@ -381,6 +397,12 @@ impl Sink<'_, '_, '_> {
         for (target, value) in event.map_or(&[][..], |it| &it.constants) {
             self.put(target, None, value);
         }
+        if !self.writer.has(field::EVENT_OUTCOME)
+            && let Some(Value::Integer(status)) = self.writer.get(field::HTTP_RESPONSE_STATUS_CODE)
+            && let (_, Some(outcome)) = crate::names::request_words(status)
+        {
+            self.writer.text(field::EVENT_OUTCOME, outcome);
+        }
         if self.context.explains
             && let Some(id) = self.writer.field("panoptes.pattern")
         {
@@ -414,6 +436,7 @@ impl Sink<'_, '_, '_> {
 
     pub(super) fn put(&mut self, target: &Target, shape: Option<&Shape>, value: &str) {
         let value = value.trim_ascii();
+        let value = value.strip_prefix("IPv6:").unwrap_or(value);
         if value.is_empty() {
             return;
         }
@@ -455,6 +478,11 @@ impl Sink<'_, '_, '_> {
                 if let Ok(times) = value.parse() {
                     write_repeat(self.writer, times);
                 }
+            }
+            Target::Connection => {
+                let mut hasher = DefaultHasher::new();
+                value.hash(&mut hasher);
+                self.context.keys.connection.set(Some(hasher.finish()));
             }
             Target::Request => crate::formats::write_request(self.writer, value),
             // Syslog's own header knows these better.

@@ -12,6 +12,7 @@
 //!
 //! A pattern becomes a short list of [`Op`]s without loops; `matcher.rs` walks it.
 
+use memchr::memmem;
 use panoptes_model::{FieldId, FieldType, Schema, field};
 
 use super::clock::Clock;
@@ -28,12 +29,20 @@ pub(super) const LITERAL_BYTES_MIN: usize = 3;
 /// One step of a pattern.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Literal(Box<str>),
+    Literal(Box<Literal>),
     /// One or more spaces or tabs.
     Blanks,
     Capture(Capture),
     /// Goes on with the next step; if that comes to nothing, at this one.
     Optional(usize),
+}
+
+/// A fixed text, ready to be looked for from either end.
+#[derive(Clone, Debug)]
+pub(super) struct Literal {
+    pub(super) text: Box<str>,
+    pub(super) forward: memmem::Finder<'static>,
+    pub(super) backward: memmem::FinderRev<'static>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +90,8 @@ pub(super) enum Target {
     Level,
     /// `repeat`: how many times what the event says happened.
     Repeat,
+    /// `connection`: what the lines of one connection have in common.
+    Connection,
     /// `request`: `GET /path HTTP/1.1`.
     Request,
     User(FieldId),
@@ -175,7 +186,7 @@ fn literals(ops: &[Op]) -> Vec<Box<str>> {
                 index = *other;
                 continue;
             }
-            Op::Literal(text) if text.len() > shortest(&best) => best = vec![text.clone()],
+            Op::Literal(it) if it.text.len() > shortest(&best) => best = vec![it.text.clone()],
             Op::Capture(Capture { shape: Shape::OneOf(texts), .. }) if shortest(texts) > shortest(&best) => {
                 best = texts.clone();
             }
@@ -229,7 +240,10 @@ impl Parser<'_> {
 
     fn literal(&mut self, text: &mut String) {
         if !text.is_empty() {
-            self.ops.push(Op::Literal(std::mem::take(text).into_boxed_str()));
+            let text = std::mem::take(text).into_boxed_str();
+            let forward = memmem::Finder::new(text.as_bytes()).into_owned();
+            let backward = memmem::FinderRev::new(text.as_bytes()).into_owned();
+            self.ops.push(Op::Literal(Box::new(Literal { text, forward, backward })));
         }
     }
 
@@ -283,6 +297,7 @@ impl Parser<'_> {
             "" => match name {
                 "source" | "destination" => Shape::Endpoint,
                 "repeat" => Shape::Number,
+                "connection" => Shape::Word,
                 "source.address" | "destination.address" => Shape::Host,
                 _ => match self.schema.id(name).map(|it| self.schema.field_type(it)) {
                     Some(FieldType::Ip) => Shape::Ip,
@@ -324,6 +339,7 @@ pub(super) fn target(name: &str, schema: &Schema) -> Result<Target, TemplateErro
         "message" => Target::Message,
         "log.level" => Target::Level,
         "repeat" => Target::Repeat,
+        "connection" => Target::Connection,
         "request" => Target::Request,
         _ => match schema.id(name) {
             Some(

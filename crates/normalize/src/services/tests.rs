@@ -190,6 +190,29 @@ pattern = "{@timestamp} no message"
 }
 
 #[test]
+fn examples_that_are_not_taken_are_mistakes() {
+    let text = r#"service = "s"
+programs = ["s"]
+[[line]]
+pattern = "<{message}>"
+[[event]]
+pattern = "login {*}"
+action = "a"
+example = ["login ok", "<login ok>", "logout"]
+[[event]]
+pattern = "login of {user.name}"
+action = "b"
+example = "login of bob"
+"#;
+    let (_, errors) = ServiceFormats::compile(&[file("s.toml", text)]);
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        s.toml:8: no pattern of its event takes this example
+        s.toml:12: the pattern in line 6 takes this example; put it after this one"#]]
+    .assert_eq(&said.join("\n"));
+}
+
+#[test]
 fn limits_are_told() {
     let told = |text: String| {
         let (set, errors) = ServiceFormats::compile(&[file("f", &text)]);
@@ -266,4 +289,163 @@ proptest! {
         ServiceFormats::compile(&[file("f", &text)]);
         ServiceFormats::compile(&[file("f", &format!("service = \"s\"\nprograms = [\"p\"]\n[[event]]\naction = \"a\"\npattern = '{}'", text.replace(['\'', '\n'], "")))]);
     }
+}
+
+const RECORDS: &str = r#"
+service = "till"
+
+[[record]]
+when = { kind = "till.login", state = "refused{?: {event.reason}}" }
+fields = { "source" = ["peer.address", "ip"], "user.name" = "who.name", "@timestamp" = "at" }
+category = "authentication"
+type = "start"
+action = "till_login"
+outcome = "failure"
+
+[[record]]
+when = { code = "4711", text = "{*}" }
+action = "till_code"
+"#;
+
+#[test]
+fn a_record_is_read_by_what_its_fields_say() {
+    check(
+        RECORDS,
+        r#"{"kind":"till.login","state":"refused: too late","peer":{"address":"203.0.113.9:4711"},"who":{"name":"bob"},"at":1705314600,"level":"info"}"#,
+        expect![[r#"
+            2024-01-15T10:30:00Z
+            kind: till.login
+            state: refused: too late
+            peer.address: 203.0.113.9:4711
+            who.name: bob
+            at: 1705314600
+            level: info
+            log.level: info
+            event.kind: event
+            event.dataset: till
+            service.name: till
+            event.category: authentication
+            event.type: start
+            event.action: till_login
+            event.outcome: failure
+            event.reason: too late
+            source.ip: 203.0.113.9
+            source.port: 4711
+            user.name: bob
+            message: {"kind":"till.login","state":"refused: too late","peer":{"address":"203.0.113.9:4711"},"who":{"name":"bob"},"at":1705314600,"level":"info"}
+            panoptes.format: json
+        "#]],
+    );
+    check(
+        RECORDS,
+        r#"kind=till.login state=refused ip=203.0.113.9"#,
+        expect![[r#"
+        2024-01-15T12:00:00Z
+        kind: till.login
+        state: refused
+        ip: 203.0.113.9
+        event.kind: event
+        event.dataset: till
+        service.name: till
+        event.category: authentication
+        event.type: start
+        event.action: till_login
+        event.outcome: failure
+        source.ip: 203.0.113.9
+        message: kind=till.login state=refused ip=203.0.113.9
+        panoptes.format: key_value
+        panoptes.anomaly: time_missing
+    "#]],
+    );
+}
+
+#[test]
+fn a_record_needs_all_that_is_asked_of_it() {
+    let action = |line: &str| {
+        let (set, errors) = ServiceFormats::compile(&[file("till.toml", RECORDS)]);
+        assert_eq!(errors, []);
+        let batch = normalize(set, line);
+        let event = batch.event(0).unwrap();
+        event.get_named("event.action").map_or_else(String::new, |it| it.to_text().into_owned())
+    };
+    assert_eq!(action(r#"{"code":4711,"text":"x"}"#), "till_code");
+    for line in [
+        r#"{"code":4711}"#,
+        r#"{"code":47110,"text":"x"}"#,
+        r#"{"code":[4711,1],"text":"x"}"#,
+        r#"{"kind":"till.login"}"#,
+        r#"{"kind":"till.login","state":"granted"}"#,
+        r#"{"kind":"a till.login","state":"refused"}"#,
+    ] {
+        assert_eq!(action(line), "", "{line}");
+    }
+    // Longer than what is looked at.
+    let long = format!(r#"{{"kind":"till.login{}","state":"refused"}}"#, " ".repeat(5_000));
+    assert_eq!(action(&long), "");
+    let many: String = (0..600).map(|n| format!(r#""k{n}":{n},"#)).collect();
+    assert_eq!(action(&format!(r#"{{{many}"code":4711,"text":"x"}}"#)), "", "further than what is looked at");
+    assert_eq!(action(&format!(r#"{{"code":4711,"text":"x",{}"z":0}}"#, many)), "till_code");
+}
+
+#[test]
+fn a_record_without_a_known_text_is_a_mistake() {
+    let said = |when: &str| {
+        let text = format!("service = \"s\"\n[[record]]\nwhen = {when}\naction = \"a\"\n");
+        let errors = ServiceFormats::compile(&[file("s.toml", &text)]).1;
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert!(said(r#"{ a = "{*}" }"#).contains("s.toml:2: a [[record]] needs `when`"));
+    assert!(said(r#"{ a = "{x" }"#).contains("s.toml:3: `{` at character 1"));
+    assert!(said(r#""a""#).contains("`when` is a table"));
+    assert_eq!(said(r#"{ a = "abc" }"#), "");
+}
+
+#[test]
+fn a_line_may_tell_its_service_alone() {
+    let text = "service = \"s\"\n[[line]]\npattern = \"S|{@timestamp}|{message}\"\n[[line]]\npattern = \"SHOP! {message}\"\nalone = true\n[[event]]\npattern = \"known {user.name}\"\naction = \"a\"\n";
+    let dataset = |line: &str| {
+        let (set, _) = ServiceFormats::compile(&[file("s.toml", text)]);
+        let batch = normalize(set, line);
+        let event = batch.event(0).unwrap();
+        ["event.dataset", "event.action", "message"]
+            .map(|it| event.get_named(it).map_or_else(String::new, |it| it.to_text().into_owned()))
+            .join("|")
+    };
+    assert_eq!(dataset("SHOP! something else"), "s||something else");
+    assert_eq!(dataset("SHOP! known bob"), "s|a|known bob");
+    assert_eq!(dataset("S|2024-01-15 10:30:00|known bob"), "s|a|known bob");
+    assert_eq!(dataset("S|2024-01-15 10:30:00|else"), "plain||S|2024-01-15 10:30:00|else");
+}
+
+#[test]
+fn names_of_programs_are_compared_whatever_their_case_and_only_so_long() {
+    let text = "service = \"s\"\nprograms = [\"One\", \"two-*\"]\n[[event]]\npattern = \"known\"\naction = \"a\"\n";
+    let (set, errors) = ServiceFormats::compile(&[file("s.toml", text)]);
+    assert_eq!(errors, []);
+    for (name, is_known) in [
+        ("one", true),
+        ("ONE", true),
+        ("two-a", true),
+        ("two-a-b", true),
+        ("two", false),
+        ("twofold-a", false),
+        ("", false),
+    ] {
+        assert_eq!(set.dataset_of_program(name).is_some(), is_known, "{name}");
+    }
+    assert!(set.dataset_of_program(&format!("two-{}", "a".repeat(60))).is_some());
+    assert!(set.dataset_of_program(&format!("two-{}", "a".repeat(61))).is_none());
+}
+
+#[test]
+fn of_many_places_only_so_many_are_looked_at() {
+    let text = "service = \"s\"\nprograms = [\"p\"]\n[[event]]\npattern = \"{*}first {*}\"\naction = \"a\"\n[[event]]\npattern = \"{*}second\"\naction = \"b\"\n";
+    let action = |times: usize| {
+        let (set, _) = ServiceFormats::compile(&[file("s.toml", &text.replace("first {*}", "first."))]);
+        let batch = normalize(set, &format!("Jan 15 10:30:00 h p: {}second", "first.".repeat(times)));
+        let event = batch.event(0).unwrap();
+        event.get_named("event.action").map_or_else(String::new, |it| it.to_text().into_owned())
+    };
+    assert_eq!(action(4_095), "b");
+    assert_eq!(action(4_096), "", "the text behind them is not seen");
 }

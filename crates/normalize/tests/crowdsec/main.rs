@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::table::Verdict;
 
 /// The least that the mean over the tests may be.
-const FLOOR: f64 = 0.4;
+const FLOOR: f64 = 0.85;
 
 /// Of one test.
 #[derive(Default)]

@@ -150,7 +150,8 @@ fn fields(event: Event<'_>) -> impl Iterator<Item = (String, Vec<String>)> {
 }
 
 fn same(compare: Compare, ours: &str, theirs: &str) -> bool {
-    let bare = |it: &str| it.trim().trim_matches(['"', '\'', '<', '>']).trim().to_ascii_lowercase();
+    let bare =
+        |it: &str| it.trim().trim_matches(['"', '\'', '<', '>']).trim_end_matches('.').trim().to_ascii_lowercase();
     let number = |it: &str| it.trim().parse::<f64>().ok();
     if bare(ours) == bare(theirs) || number(ours).is_some_and(|it| Some(it) == number(theirs)) {
         return true;
@@ -170,7 +171,9 @@ fn same(compare: Compare, ours: &str, theirs: &str) -> bool {
             !short.is_empty() && short.len() < ours.len() && ours.starts_with(&short)
         }
         // `DOMAIN\user` and `user@realm` may be in two fields.
-        Compare::User => bare(theirs).rsplit('\\').next() == Some(&bare(ours)),
+        Compare::User => {
+            bare(theirs).rsplit('\\').next() == Some(&bare(ours)) || bare(ours).split('@').next() == Some(&bare(theirs))
+        }
     }
 }
 

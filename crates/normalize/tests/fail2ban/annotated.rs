@@ -24,7 +24,10 @@ pub(crate) fn cases(text: &str) -> Vec<Case> {
     let (mut is_widest, mut prefix) = (true, String::new());
     for (index, line) in text.lines().enumerate() {
         if let Some(json) = line.strip_prefix("# failJSON: ") {
-            pending = Some(serde_json::from_str(json).unwrap_or_else(|error| panic!("line {index}: {error}")));
+            // What follows the object is a remark.
+            let object = serde_json::Deserializer::from_str(json).into_iter::<Json>().next();
+            let object = object.unwrap_or_else(|| panic!("line {index}: no annotation"));
+            pending = Some(object.unwrap_or_else(|error| panic!("line {index}: {error}")));
         } else if let Some(json) = line.strip_prefix("# filterOptions: ") {
             let options: Json = serde_json::from_str(json).unwrap_or_else(|error| panic!("line {index}: {error}"));
             let options = match options {

@@ -1,7 +1,7 @@
 //! fail2ban's annotated logs: which lines are attempts, whose, and when.
 //!
-//! The normaliser reads each line alone; fail2ban remembers a connection's earlier lines. A host that stands only in
-//! another line cannot be told from the one that is held against it: [`EXPLAINED`] says where that costs points.
+//! fail2ban remembers a connection's earlier lines and may hold a later, innocent one against its host; we hold what
+//! failed. [`EXPLAINED`] says where that costs points.
 
 mod annotated;
 #[expect(dead_code, reason = "this suite has a clock of its own to normalise by")]
@@ -34,7 +34,6 @@ const FILE_F1_MIN: f64 = 0.7;
 const EXPLAINED: &[(&str, &str)] = &[
     ("mongodb-auth", "the line that fails names no address, the one that names it is `end connection`"),
     ("selinux-ssh", "sshd tells each refusal twice, as USER_AUTH and as USER_LOGIN; fail2ban counts the first only"),
-    ("slapd", "the address is in the line that opens the connection"),
 ];
 
 /// Whether the event is an attempt of an attack: something that failed, or what a sensor calls an intrusion. The one
@@ -154,14 +153,16 @@ fn is_right_time(case: &Case, expected: Timestamp, ours: Timestamp) -> bool {
     difference == 0 || (repeats_the_line && difference % 900 == 0 && difference <= 14 * 3_600)
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped must say so")]
 fn files() -> Option<Vec<String>> {
-    // Says so if there are none.
-    corpora::read(&format!("{FOLDER}/sshd"))?;
     let folder = corpora::root().join(FOLDER);
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .expect("the folder of the corpus")
-        .filter_map(|it| it.ok().filter(|it| it.path().is_file())?.file_name().into_string().ok())
-        .collect();
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        assert!(std::env::var_os("CI").is_none(), "there is no {}", folder.display());
+        println!("skipped: there is no {}", folder.display());
+        return None;
+    };
+    let mut names: Vec<String> =
+        entries.filter_map(|it| it.ok().filter(|it| it.path().is_file())?.file_name().into_string().ok()).collect();
     names.sort();
     Some(names)
 }

@@ -2,7 +2,7 @@
 //!
 //! Names are those that Panoptes read out of the line (a word that it took wrongly for a name is replaced, too, and the
 //! score falls). Dates move by 28 years, after which weekdays, leap days and daylight saving time fall on the same
-//! days; minutes and seconds move, too.
+//! days; minutes move, too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -146,7 +146,7 @@ fn replace_token(token: &str, glued: bool) -> String {
     token.to_owned()
 }
 
-/// Moves years, minutes and seconds, and epochs.
+/// Moves years, minutes and epochs.
 fn shift_times(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -169,10 +169,14 @@ fn shift_times(text: &str) -> String {
         if (1990..=2030).contains(&year) && in_date && looks_like_date(&out, behind) {
             out.push_str(&(year + YEARS).to_string());
         } else if (1_000_000_000..1_800_000_000).contains(&seconds)
-            && matches!(next, Some('.' | ' ' | '-'))
-            && matches!(previous, None | Some('('))
+            && matches!(next, Some('.' | ' ' | '-' | ']'))
+            && matches!(previous, None | Some('(' | '['))
         {
             out.push_str(&other_epoch(seconds).to_string());
+        } else if let Some(date) =
+            other_glued_date(digits).filter(|_| matches!(previous, None | Some('[' | ' ')) && is_clock(behind))
+        {
+            out.push_str(&date);
         } else if digits.len() == 2 && behind.starts_with(' ') && is_short_year(&out) {
             out.push_str(&format!("{:02}", (digits.parse::<i32>().unwrap_or(0) + YEARS) % 100));
         } else {
@@ -185,8 +189,24 @@ fn shift_times(text: &str) -> String {
 
 /// An epoch moved like a written time.
 fn other_epoch(seconds: i64) -> i64 {
-    let (minute, second) = (seconds / 60 % 60, seconds % 60);
-    seconds - minute * 60 - second + (minute + 17) % 60 * 60 + (second + 23) % 60 + EPOCH_SECONDS
+    let minute = seconds / 60 % 60;
+    seconds - minute * 60 + (minute + 17) % 60 * 60 + EPOCH_SECONDS
+}
+
+/// `20240115` and `240115`.
+fn other_glued_date(digits: &str) -> Option<String> {
+    let (year, rest) = digits.split_at_checked(if digits.len() == 8 { 4 } else { 2 })?;
+    let number: i32 = year.parse().ok()?;
+    match digits.len() {
+        8 if (1990..=2030).contains(&number) => Some(format!("{}{rest}", number + YEARS)),
+        6 => Some(format!("{:02}{rest}", (number + YEARS) % 100)),
+        _ => None,
+    }
+}
+
+/// Whether a clock follows, behind one mark.
+fn is_clock(behind: &str) -> bool {
+    behind.strip_prefix([' ', '-', 'T']).is_some_and(|it| shift_clock(it.trim_start()).is_some())
 }
 
 /// Whether a month or a day stands beside the year.
@@ -216,29 +236,38 @@ fn is_short_year(before: &str) -> bool {
     matches!(parts.as_slice(), ["", day, month, ..] if day.len() == 2 && month.len() == 3 && month.chars().all(char::is_alphabetic))
 }
 
-/// `10:30:00` with other minutes and seconds, and what follows.
+/// `10:30:00` or `10:30: ` with other minutes, and what follows.
 fn shift_clock(text: &str) -> Option<(String, &str)> {
     let hours = text.find(|it: char| !it.is_ascii_digit()).filter(|it| (1..=2).contains(it))?;
     let rest = text.get(hours..)?;
     let pair = |it: &str| it.get(1..3).filter(|it| it.bytes().all(|it| it.is_ascii_digit()))?.parse::<u32>().ok();
     let minutes = pair(rest).filter(|it| *it < 60 && rest.starts_with(':'))?;
     let rest = rest.get(3..)?;
-    let seconds = pair(rest).filter(|it| *it < 60 && rest.starts_with(':'))?;
-    let rest = rest.get(3..)?;
+    let other = format!("{}:{:02}", text.get(..hours)?, (minutes + 17) % 60);
+    if rest.starts_with(": ") {
+        return Some((other, rest));
+    }
+    pair(rest).filter(|it| *it < 60 && rest.starts_with(':'))?;
+    let (seconds, rest) = rest.split_at_checked(3)?;
     if is_word(rest.chars().next()) && !rest.starts_with('Z') || rest.starts_with(':') && pair(rest).is_some() {
         return None;
     }
-    Some((format!("{}:{:02}:{:02}", text.get(..hours)?, (minutes + 17) % 60, (seconds + 23) % 60), rest))
+    Some((other + seconds, rest))
 }
 
 #[test]
 fn addresses_and_times_are_replaced_wherever_they_stand() {
     assert_eq!(
         shift_times(&replace_addresses("Jun 21 16:47:46 h a[7]: from 1.2.3.4:80 [::ffff:1.2.3.4]:5 2001:db8::1.")),
-        "Jun 21 16:04:09 h a[7]: from 12.87.80.5:80 [::ffff:12.87.80.5]:5 2001:cb9::4."
+        "Jun 21 16:04:46 h a[7]: from 12.87.80.5:80 [::ffff:12.87.80.5]:5 2001:cb9::4."
     );
-    assert_eq!(shift_times("2014-01-06 10:59:38 +0200"), "2042-01-06 10:16:01 +0200");
-    assert_eq!(shift_times("[22-Jan-2013 22:28:21 +0200]: x 2013"), "[22-Jan-2041 22:45:44 +0200]: x 2013");
-    assert_eq!(shift_times("Apr-07-13 07:08:36 7"), "Apr-07-41 07:25:59 7");
+    assert_eq!(shift_times("2014-01-06 10:59:38 +0200"), "2042-01-06 10:16:38 +0200");
+    assert_eq!(shift_times("[22-Jan-2013 22:28:21 +0200]: x 2013"), "[22-Jan-2041 22:45:21 +0200]: x 2013");
+    assert_eq!(shift_times("Apr-07-13 07:08:36 7"), "Apr-07-41 07:25:36 7");
+    assert_eq!(
+        shift_times("[20130918-16:10:10] 130324 22:51:59 1705314600"),
+        "[20410918-16:27:10] 410324 22:08:59 1705314600"
+    );
+    assert_eq!(shift_times("[1387288694] April 09, 2020 14:04: x"), "[2270898914] April 09, 2048 14:21: x");
     assert_eq!(replace_word("bobby bob bob's", "bob", "x"), "bobby x x's");
 }

@@ -1,8 +1,10 @@
 //! One file per sub-command.
 
 mod alerts;
+mod asking;
 mod config;
 mod demo;
+mod entity;
 mod generate;
 mod import;
 mod normalize;
@@ -10,6 +12,7 @@ mod rules;
 mod run;
 mod scan;
 mod search;
+mod sources;
 
 use std::io::Write;
 
@@ -32,6 +35,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Sources(args) => sources::run(&global, &args),
+        Command::Entity(args) => entity::run(&global, &args),
         Command::Alerts(command) => alerts::run(&global, &command),
         Command::Generate(args) => generate::run(&args),
         Command::Normalize(args) => normalize::run(&args),

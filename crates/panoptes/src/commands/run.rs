@@ -96,6 +96,7 @@ fn announce(server: &Server, config: &Config) {
     add("tcp", server.tcp);
     add("syslog udp", server.syslog_udp);
     add("syslog tcp", server.syslog_tcp);
+    add("syslog tls", server.syslog_tls);
     let files: usize = config.files.iter().map(|it| it.paths.len()).sum();
     tracing::info!(
         "watching: {}; {files} file patterns; {} rules; evidence in {}, sealed with {}",

@@ -1,22 +1,18 @@
 //! `panoptes search QUERY`, also beside a running instance: it reads what is on the disk and changes nothing.
 
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
-use panoptes_engine::Preparer;
-use panoptes_model::EventBatch;
-use panoptes_normalize::Normalizer;
-use panoptes_store::StoreReader;
+use anyhow::anyhow;
 use panoptes_store::pivot::{FieldValue, Row};
-use panoptes_store::search::{Evidence, Order, Query, SearchOptions, SearchRequest, Searcher};
+use panoptes_store::search::{Order, Query, SearchRequest};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Global, SearchArgs};
 use crate::commands::Outcome;
+use crate::commands::asking::Asking;
 use crate::console::Palette;
 use crate::table::{Table, harmless};
-use crate::{surroundings, time};
+use crate::time;
 
 /// Fields that a table row shows beside time and message, in this order, where an event has them.
 const SHOWN: [&str; 8] = [
@@ -40,35 +36,17 @@ pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome>
         .query
         .parse()
         .map_err(|error: panoptes_store::search::QueryError| anyhow!("{error}\n{}", error.pointer()))?;
-    let config = surroundings::config(global, Vec::new())?;
-    let key = surroundings::existing_key(&config)?;
-    let reader = StoreReader::open(&config.data_dir, &key)
-        .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
-    // The rules only give their fields fixed ids; without them every field is found all the same.
-    let rules = Arc::new(surroundings::rules(&config, &[], true)?);
-    let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), rules)?;
-    let hot = hot_events(&reader, &preparer);
-    let options = SearchOptions {
-        memory_bytes_max: config.store.query_bytes_max as usize,
-        threads: surroundings::workers(&config),
-    };
-    let searcher = Searcher::new(Arc::clone(&reader.disk), &key, Arc::clone(preparer.schema()), options)?;
-    let evidence = Evidence { hot: &hot, segments: &reader.segments };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.threads)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime of queries")?;
+    let asking = Asking::open(global)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let (warnings, cut) = match &args.sql {
         Some(sql) => {
-            let answer = runtime.block_on(searcher.sql(evidence, sql, since, until))?;
+            let answer = asking.sql(sql, since, until)?;
             write_sql(&mut out, &answer, args.format)?;
             (answer.warnings, answer.is_cut)
         }
         None => {
             let request = SearchRequest { query, since, until, limit: args.limit, order: Order::NewestFirst };
-            let mut found = runtime.block_on(searcher.search(evidence, &request))?;
+            let mut found = asking.search(&request)?;
             let count = found.len();
             let mut csv = Table::new(["timestamp", "id", "source", "message", "original"]);
             let mut all = Vec::new();
@@ -96,11 +74,11 @@ pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome>
                 _ => {}
             }
             if args.explain {
-                let hot: usize = hot.iter().map(|it| it.len()).sum();
                 tracing::info!(
-                    "{count} events; {} of {} segments looked into, {hot} events not in segments yet",
+                    "{count} events; {} of {} segments looked into, {} events not in segments yet",
                     found.segments_searched(),
-                    reader.segments.len()
+                    asking.reader.segments.len(),
+                    asking.hot_events()
                 );
             }
             (found.warnings().to_vec(), found.is_cut())
@@ -114,18 +92,6 @@ pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome>
         tracing::info!("there are more: raise --limit (now {})", args.limit);
     }
     Ok(Outcome::Fine)
-}
-
-/// The events of frames that are not in segments yet, made again from the log.
-fn hot_events(reader: &StoreReader, preparer: &Preparer) -> Vec<Arc<EventBatch>> {
-    let mut hot = Vec::new();
-    for frame in reader.log.frames_after(reader.sealed_through) {
-        match frame {
-            Ok(frame) => hot.push(Arc::new(preparer.normalize(frame))),
-            Err(error) => tracing::warn!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
-        }
-    }
-    hot
 }
 
 fn text_of(row: &Row, name: &str) -> String {

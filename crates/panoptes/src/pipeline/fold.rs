@@ -218,6 +218,10 @@ impl Folder {
 /// Only sources that can be read again have a place to go on from: those that know their identity.
 fn source_position(position: &InputPosition) -> Option<SourcePosition> {
     let InputPosition { origin, position } = position;
-    let (path, identity) = (origin.path.as_deref()?, origin.identity.clone()?);
-    Some(SourcePosition { source: crate::server::position_key(path, &identity), identity, position: *position })
+    let identity = origin.identity.clone()?;
+    let source = match &origin.path {
+        Some(path) => crate::server::position_key(path, &identity),
+        None => crate::journal::position_key(),
+    };
+    Some(SourcePosition { source, identity, position: *position })
 }

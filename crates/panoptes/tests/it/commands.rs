@@ -37,6 +37,41 @@ fn an_import_is_searchable_and_alerts() {
 }
 
 #[test]
+fn sources_and_entities_are_told_from_the_evidence() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("auth.log");
+    let mut lines: String = (0..8)
+        .map(|n| format!("Jan 15 10:3{n}:00 web1 sshd[1]: Failed password for root from 203.0.113.9 port 22 ssh2\n"))
+        .collect();
+    lines.push_str("nothing that anybody understands\n");
+    std::fs::write(&log, lines).unwrap();
+    output_of(panoptes(home.path()).args(["import", "--source", "old"]).arg(&log));
+
+    let sources = output_of(panoptes(home.path()).args(["sources", "--since", "2000-01-01", "--format", "jsonl"]));
+    let source = json_lines(&sources).remove(0);
+    assert_eq!((source["source"].as_str(), source["events"].as_u64()), (Some("old"), Some(9)), "{sources}");
+    assert!((source["unparsed"].as_f64().unwrap() - 1.0 / 9.0).abs() < 1e-9, "{sources}");
+    let shown = output_of(panoptes(home.path()).args(["sources", "--since", "2000-01-01", "--examples", "1"]));
+    assert!(shown.contains("not understood, of old:\n  nothing that anybody understands"), "{shown}");
+    assert!(output_of(panoptes(home.path()).args(["sources", "--since", "2999-01-01"])).starts_with("no event since"));
+
+    let of = |entity: &str| {
+        let told =
+            output_of(panoptes(home.path()).args(["entity", entity, "--since", "2000-01-01", "--format", "json"]));
+        serde_json::from_str::<serde_json::Value>(&told).unwrap()
+    };
+    let address = of("203.0.113.9");
+    assert_eq!((address["events"].as_u64(), address["by_hour"][10].as_u64()), (Some(8), Some(8)), "{address}");
+    assert_eq!(address["top"]["as users"][0], serde_json::json!({ "value": "root", "events": 8 }));
+    assert!(address["alerts"].as_array().unwrap().iter().any(|it| it["rule"] == "SSH password guessing"), "{address}");
+    assert_eq!(of("root")["events"], 8);
+    assert_eq!(of("host.name=web1")["events"], 8);
+    assert_eq!(of("nobody")["events"], 0);
+    let said = complaint_of(panoptes(home.path()).args(["entity", "no.field=x"]));
+    assert!(said.contains("no event has a field `no.field`"), "{said}");
+}
+
+#[test]
 fn mistakes_get_one_sentence_with_the_cure() {
     let home = tempfile::tempdir().unwrap();
     let expect = |arguments: &[&str], parts: &[&str]| {
@@ -150,7 +185,21 @@ fn normalize_explains_and_generate_feeds_it() {
 #[test]
 fn help_and_completions_are_there() {
     let home = tempfile::tempdir().unwrap();
-    for command in ["run", "demo", "scan", "import", "search", "alerts", "generate", "normalize", "rules", "config"] {
+    let commands = [
+        "run",
+        "demo",
+        "scan",
+        "import",
+        "search",
+        "sources",
+        "entity",
+        "alerts",
+        "generate",
+        "normalize",
+        "rules",
+        "config",
+    ];
+    for command in commands {
         let help = output_of(panoptes(home.path()).args([command, "--help"]));
         assert!(help.contains("Usage:"), "{command}");
     }

@@ -2,6 +2,7 @@
 
 mod backtest;
 mod cases;
+mod clients;
 mod commands;
 mod coverage;
 mod crash;

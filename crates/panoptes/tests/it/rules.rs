@@ -340,7 +340,7 @@ fn test_takes_windows_events_as_tools_print_them() {
     // As `evtx_dump` prints an event, and as Winlogbeat ships it.
     home.write(
         "whoami.test.toml",
-        r#"now = 2026-03-01T12:00:00Z
+        r##"now = 2026-03-01T12:00:00Z
 [[fires]]
 why = "an event log, dumped"
 events = '''
@@ -370,7 +370,7 @@ events = '''
     "Channel": "Microsoft-Windows-Sysmon/Operational", "Computer": "pc1" },
   "EventData": { "Image": "C:\\Windows\\System32\\whoami.exe", "TargetFilename": "C:\\whoami.exe" } } }
 '''
-"#,
+"##,
     );
     let output = home.rules_command(&["test", "rules"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));

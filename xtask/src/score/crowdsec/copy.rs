@@ -232,16 +232,31 @@ fn addresses(text: &str) -> String {
         out.push_str(before);
         let end = found.find(|it| !part(it)).unwrap_or(found.len());
         let (run, after) = found.split_at(end);
-        let mut behind = out.chars().rev();
-        let (last, second) = (behind.next(), behind.next());
-        let third = behind.next();
-        let version = last == Some('/')
-            && second.is_some_and(|it| it.is_ascii_alphanumeric())
-            && !(second == Some('p') && third == Some('i'));
+        // `user:192.0.2.1`: the colon is no part of it.
+        let run = match run.strip_prefix(':') {
+            Some(behind) if !behind.starts_with(':') => {
+                out.push(':');
+                behind
+            }
+            _ => run,
+        };
+        let last = out.chars().next_back();
+        // The word in front of a slash: `Chrome/103.0.0.1`, but `UDP/192.0.2.1`, `client1/192.0.2.1`.
+        let word = out.strip_suffix('/').unwrap_or("");
+        let word = word.get(word.rfind(|it: char| !it.is_ascii_alphanumeric()).map_or(0, |it| it + 1)..).unwrap_or("");
+        let mut letters = word.chars();
+        let capital = letters.next().is_some_and(|it| it.is_ascii_uppercase())
+            && letters.next().is_some_and(|it| it.is_ascii_lowercase());
+        let version = capital || (!word.is_empty() && run.contains(".0.0."));
         let inside = last.is_some_and(|it| it.is_alphanumeric() && !out.ends_with("\\n") && !out.ends_with("\\t"));
         let bare = run.trim_end_matches(['.', ':']);
         let host = bare.rsplit_once(':').map_or(bare, |it| it.0);
-        let address = [bare, host].into_iter().find_map(|it| Some((it.len(), it.parse::<IpAddr>().ok()?)));
+        // `192.0.2.1.4711`, as tcpdump writes a port.
+        let dotted = bare.rsplit_once('.').filter(|it| it.1.parse::<u16>().is_ok()).map_or(bare, |it| it.0);
+        // `7.2.0.192.host.example` is a name.
+        let named = bare.len() < run.len() && run.ends_with('.') && after.starts_with(|it: char| it.is_alphanumeric());
+        let inside = inside || named;
+        let address = [bare, host, dotted].into_iter().find_map(|it| Some((it.len(), it.parse::<IpAddr>().ok()?)));
         match address.filter(|it| {
             !version && !inside && (it.1.is_ipv4() || after.chars().next().is_none_or(|it| !it.is_alphanumeric()))
         }) {
@@ -249,7 +264,16 @@ fn addresses(text: &str) -> String {
                 out.push_str(&other_address(address).to_string());
                 out.push_str(run.get(length..).unwrap_or(""));
             }
-            None => out.push_str(run),
+            None => match bare.rsplit_once(':').and_then(|it| Some((it.0, it.1.parse::<Ipv4Addr>().ok()?))) {
+                // `UTC:192.0.2.1`: a letter of the word is a digit of an address as well.
+                Some((before, address)) if !before.contains(':') && !named => {
+                    out.push_str(before);
+                    out.push(':');
+                    out.push_str(&other_address(address.into()).to_string());
+                    out.push_str(run.get(bare.len()..).unwrap_or(""));
+                }
+                _ => out.push_str(run),
+            },
         }
         rest = after;
     }
@@ -267,7 +291,12 @@ fn dates(text: &str) -> String {
         let last = out.chars().next_back();
         let free = last.is_none_or(|it| !it.is_alphanumeric()) || out.ends_with("\\n");
         let moved = if free {
-            numeric(rest, last).or_else(|| day_first(rest)).or_else(|| month_first(rest)).or_else(|| epoch(rest, last))
+            numeric(rest, last)
+                .or_else(|| american(rest))
+                .or_else(|| short(rest))
+                .or_else(|| day_first(rest))
+                .or_else(|| month_first(rest))
+                .or_else(|| epoch(rest, last))
         } else {
             None
         };
@@ -311,6 +340,28 @@ fn numeric(text: &str, last: Option<char>) -> Moved {
     }
     let (year, month, day) = shifted(Some(year), month, day)?;
     Some((10, format!("{year}{separator}{month:02}{separator}{day:02}")))
+}
+
+/// `01/15/2024`.
+fn american(text: &str) -> Moved {
+    let (month, day, year) = (number(text, 0, 2)?, number(text, 3, 2)?, number(text, 6, 4)?);
+    let marks = (text.get(2..3)?, text.get(5..6)?);
+    if marks != ("/", "/") || !(1971..2100).contains(&year) || !ends(text, 10) {
+        return None;
+    }
+    let (year, month, day) = shifted(Some(year), month, day)?;
+    Some((10, format!("{month:02}/{day:02}/{year}")))
+}
+
+/// `240115 10:30:00`.
+fn short(text: &str) -> Moved {
+    let (year, month, day) = (number(text, 0, 2)?, number(text, 2, 2)?, number(text, 4, 2)?);
+    number(text, 7, 2)?;
+    if text.get(6..7) != Some(" ") || text.get(9..10) != Some(":") {
+        return None;
+    }
+    let (year, month, day) = shifted(Some(2000 + year), month, day)?;
+    Some((6, format!("{:02}{month:02}{day:02}", year - 2000)))
 }
 
 fn month(text: &str) -> Option<i64> {
@@ -436,6 +487,11 @@ mod tests {
             ("[2001:db8::1]:80", "[2001:db8::a5b]:80"),
             ("192.0.2.254", "192.0.39.101"),
             ("Chrome/103.0.0.1 at 10:30:00", "Chrome/103.0.0.1 at 10:30:00"),
+            ("IPV4/UDP/192.0.2.1/5060", "IPV4/UDP/192.0.39.102/5060"),
+            ("bob/192.0.2.1:4711", "bob/192.0.39.102:4711"),
+            ("IP 192.0.2.1.4711 >", "IP 192.0.39.102.4711 >"),
+            ("1.2.0.192.dsl.example", "1.2.0.192.dsl.example"),
+            ("UTC:192.0.2.1(5432)", "UTC:192.0.39.102(5432)"),
             ("main::x 00:08:a2:0c:1f:12", "main::x 00:08:a2:0c:1f:12"),
         ] {
             assert_eq!(addresses(from), to);
@@ -454,6 +510,8 @@ mod tests {
             ("Oct 26, 2025 at", "Oct 12, 2025 at"),
             ("== \"-03-20T14:05:52Z\"", "== \"-03-06T14:05:52Z\""),
             ("1705314600.25 x1705314600", "1704105000.25 x1705314600"),
+            ("01/15/2024, 7:32", "01/01/2024, 7:32"),
+            ("240115 10:30:00 [Warning]", "240101 10:30:00 [Warning]"),
             ("12345 2024-99-08 port 2024", "12345 2024-99-08 port 2024"),
         ] {
             assert_eq!(dates(from), to);

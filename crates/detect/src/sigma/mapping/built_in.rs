@@ -21,6 +21,7 @@ pub(super) const ALL: &[(&str, &str)] = shipped![
     "macos.toml",
     "network.toml",
     "proxy.toml",
+    "services.toml",
     "web.toml",
     "windows.toml",
     "zeek.toml",

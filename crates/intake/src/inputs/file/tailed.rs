@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use memchr::{memchr, memrchr};
 use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, Timestamp};
@@ -10,11 +11,12 @@ use panoptes_model::{BATCH_RECORDS_MAX, Origin, RawBatch, Timestamp};
 use super::identity::{FileIdentity, Fingerprint, Key};
 use crate::archive::{fill_at, read_at_most, start_of};
 use crate::audit::{self, Ending};
+use crate::container::{self, Hold, Names};
 use crate::cut::elements;
 use crate::headed::{Headed, Line};
 use crate::limits::{
-    AUDIT_HOLD, CARRIED_RECORDS_MAX, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES, FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES,
-    LINE_BYTES_MAX, READ_BYTES_MAX,
+    AUDIT_HOLD, CARRIED_RECORDS_MAX, CONTAINER_HOLD, CONTAINER_TURN_BYTES, CSV_HEADER_BYTES_MAX, FILE_STEP_BYTES,
+    FILE_TURN_BYTES, HEADER_LOOKBACK_BYTES, LINE_BYTES_MAX, READ_BYTES_MAX,
 };
 
 pub(super) struct Tailed {
@@ -38,6 +40,8 @@ pub(super) struct Tailed {
     pub(super) moved_at: Option<Timestamp>,
     /// Whether a pattern still leads to it.
     pub(super) listed: bool,
+    /// Of the container whose log it is, if it is one.
+    pub(super) container: Option<Names>,
 }
 
 /// Lines that wait for others ([`audit`]).
@@ -46,12 +50,14 @@ pub(super) struct Held {
     /// Up to where the file was read.
     to: u64,
     since: Timestamp,
+    /// How long they may wait.
+    hold: Duration,
 }
 
 impl Held {
     fn is_due(&self, now: Timestamp) -> bool {
         // A clock that was set back must not make them wait.
-        !(0..AUDIT_HOLD.as_nanos() as i64).contains(&now.nanos_since(self.since))
+        !(0..self.hold.as_nanos() as i64).contains(&now.nanos_since(self.since))
     }
 }
 
@@ -145,13 +151,24 @@ impl Tailed {
         let origin = out.batch.origin(&origin);
         let (begin, first) = (self.offset, out.batch.records.len());
         let look = self.read_turn(out, origin, scratch);
-        self.hold_back(out, begin, first, if is_due { Ending::Closed } else { Ending::Open });
+        if self.container.is_some() {
+            let hold = match look {
+                _ if is_due => Hold::No,
+                // Were all of the turn held back, the next would be the same.
+                Ok(Look::More) => Hold::ForProgress,
+                _ => Hold::Yes,
+            };
+            self.unwrap(out, begin, first, hold);
+        } else {
+            self.hold_back(out, begin, first, if is_due { Ending::Closed } else { Ending::Open });
+        }
         look
     }
 
     fn read_turn(&mut self, out: &mut Out<'_>, origin: u32, scratch: &mut Vec<u8>) -> io::Result<Look> {
         let mut taken = 0;
-        while taken < FILE_TURN_BYTES && !out.is_full() {
+        let turn_bytes = if self.container.is_some() { CONTAINER_TURN_BYTES } else { FILE_TURN_BYTES };
+        while taken < turn_bytes && !out.is_full() {
             let open = self.searched - self.offset;
             let read = if open >= LINE_BYTES_MAX as u64 {
                 self.search_long(out, origin, scratch)?
@@ -180,13 +197,29 @@ impl Tailed {
                 Some(before) => before.position,
                 None => begin,
             };
-            let since = waited.filter(|_| start == begin).map_or(out.now, |it| it.since);
-            self.held = Some(Held { to: self.searched, since });
             drop(audit::split(out.batch, from));
-            self.offset = start;
-            self.searched = start;
+            self.go_back(start, waited.filter(|_| start == begin).map_or(out.now, |it| it.since), AUDIT_HOLD);
         }
         audit::join(out.batch, first);
+    }
+
+    /// The same for the lines of a container, which are joined per stream and get its names.
+    fn unwrap(&mut self, out: &mut Out<'_>, begin: u64, first: usize, hold: Hold) {
+        let waited = self.held.take();
+        let Some(names) = &self.container else { return };
+        let positions: Vec<u64> = out.batch.records.iter().skip(first).map(|it| it.position).collect();
+        let done = container::unwrap(out.batch, first, names, hold);
+        if done < positions.len() {
+            let start = done.checked_sub(1).and_then(|it| positions.get(it)).copied().unwrap_or(begin);
+            self.go_back(start, waited.filter(|_| start == begin).map_or(out.now, |it| it.since), CONTAINER_HOLD);
+        }
+    }
+
+    /// Has what was read from `start` on read again.
+    fn go_back(&mut self, start: u64, since: Timestamp, hold: Duration) {
+        self.held = Some(Held { to: self.searched, since, hold });
+        self.offset = start;
+        self.searched = start;
     }
 
     /// A file that was emptied and written anew may already be longer than it was.
@@ -261,7 +294,11 @@ impl Tailed {
         if self.searched > self.offset && self.held.is_none() {
             let origin = Origin { identity: Some(self.identity().to_string()), ..origin.clone() };
             let origin = out.batch.origin(&origin);
+            let first = out.batch.records.len();
             self.push_kept(out, origin, self.searched, self.searched)?;
+            if let Some(names) = &self.container {
+                container::unwrap(out.batch, first, names, Hold::No);
+            }
         }
         Ok(())
     }

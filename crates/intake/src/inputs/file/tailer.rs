@@ -15,13 +15,17 @@ use super::identity::{FileCheckpoint, FileCheckpoints, FileIdentity, Fingerprint
 use super::tailed::{Look, Out, Tailed, headed_at, last_line_start};
 use super::{FileConfig, KIND, StartAt};
 use crate::archive::{refusal, start_of};
+use crate::container::Names;
 use crate::context::InputError;
+use crate::inputs::{InputKind, container};
 use crate::limits::{FILE_PROBLEMS_MAX, FILE_SCAN_SECONDS, FILES_FOUND_MAX, ORIGINS_MAX, ROTATED_LINGER_SECONDS};
 use crate::pattern::{check, expand, literal_folder};
 
 /// Follows the files that its patterns name. Holds no bytes between two steps: what was not handed on is read again.
 pub struct FileTailer {
     config: FileConfig,
+    /// Whose files they are.
+    kind: &'static InputKind,
     exclude: Vec<Pattern>,
     /// How far each file was read, whether it is durable or not.
     known: FileCheckpoints,
@@ -65,6 +69,14 @@ enum Begin {
 impl FileTailer {
     /// A tail that goes on where `known` says. Fails only for a pattern that is none.
     pub fn new(config: FileConfig, known: FileCheckpoints) -> Result<Self, InputError> {
+        Self::of(&KIND, config, known)
+    }
+
+    pub(in crate::inputs) fn of(
+        kind: &'static InputKind,
+        config: FileConfig,
+        known: FileCheckpoints,
+    ) -> Result<Self, InputError> {
         let named = |pattern: &String| {
             let pattern = pattern.clone();
             |source| InputError::Pattern { pattern, source }
@@ -74,6 +86,7 @@ impl FileTailer {
         let exclude = exclude.collect::<Result<_, _>>()?;
         Ok(Self {
             config,
+            kind,
             exclude,
             known,
             files: Vec::new(),
@@ -152,7 +165,7 @@ impl FileTailer {
                 break;
             }
             let Some(tailed) = self.files.get_mut(index) else { continue };
-            let origin = origin(&self.config, &tailed.path);
+            let origin = origin(self.kind, &self.config, &tailed.path, tailed.container.as_ref());
             let look = tailed.read_on(&mut out, &origin, &mut self.scratch);
             let look = look.and_then(|look| match look {
                 Look::Idle if lingered(tailed, now) => {
@@ -193,7 +206,7 @@ impl FileTailer {
         while self.archive.is_none()
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let origin = origin(&self.config, &waiting.path);
+            let origin = origin(self.kind, &self.config, &waiting.path, None);
             match Archived::open(waiting, origin) {
                 Ok(archive) => self.archive = Some(archive),
                 Err((waiting, error)) => self.archive_ended(&waiting, Err(error)),
@@ -398,6 +411,7 @@ impl FileTailer {
             grown_at: now,
             moved_at: None,
             listed: true,
+            container: std::ptr::eq(self.kind, &container::KIND).then(|| Names::of(path)),
         });
         Ok(())
     }
@@ -456,11 +470,12 @@ impl FileTailer {
     }
 }
 
-fn origin(config: &FileConfig, path: &Path) -> Origin {
+fn origin(kind: &InputKind, config: &FileConfig, path: &Path, container: Option<&Names>) -> Origin {
     let path = path.to_string_lossy().into_owned();
+    let named = config.source.as_ref().or_else(|| container?.source.as_ref());
     Origin {
-        input: KIND.name.to_owned(),
-        source: config.source.clone().unwrap_or_else(|| path.clone()),
+        input: kind.name.to_owned(),
+        source: named.unwrap_or(&path).clone(),
         path: Some(path),
         format: config.format.clone(),
         time_zone: config.time_zone.clone(),

@@ -22,14 +22,14 @@ struct Text {
 
 /// What became of the records of a request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(in crate::inputs) struct Answer {
     accepted: u64,
     rejected: Vec<Rejected>,
     rejected_total: u64,
 }
 
 impl Answer {
-    pub(super) fn new(accepted: u64, collected: Collected) -> Self {
+    pub(in crate::inputs) fn new(accepted: u64, collected: Collected) -> Self {
         let rejected_total = collected.rejected_total();
         Self { accepted, rejected: collected.rejected, rejected_total }
     }
@@ -45,58 +45,63 @@ impl IntoResponse for Answer {
 
 /// Why a request was not taken.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::inputs) struct Refusal {
     status: StatusCode,
     error: String,
     accepted: u64,
     retry: bool,
     /// Under which reason the request is booked, unless its records were.
-    pub(super) counted_as: Option<RejectReason>,
+    pub(in crate::inputs) counted_as: Option<RejectReason>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, reason: RejectReason, error: impl Into<String>) -> Self {
+    pub(in crate::inputs) fn new(status: StatusCode, reason: RejectReason, error: impl Into<String>) -> Self {
         Self { status, error: error.into(), accepted: 0, retry: false, counted_as: Some(reason) }
     }
 
-    pub(super) fn malformed(error: impl Into<String>) -> Self {
+    pub(in crate::inputs) fn malformed(error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, RejectReason::Malformed, error)
     }
 
-    pub(super) fn too_large(error: impl Into<String>) -> Self {
+    pub(in crate::inputs) fn too_large(error: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, RejectReason::BodyTooLarge, error)
     }
 
-    pub(super) fn unreadable(status: StatusCode, error: impl Into<String>) -> Self {
+    pub(in crate::inputs) fn unreadable(status: StatusCode, error: impl Into<String>) -> Self {
         Self::new(status, RejectReason::BodyUnreadable, error)
     }
 
-    pub(super) fn unsupported(error: impl Into<String>) -> Self {
+    pub(in crate::inputs) fn unsupported(error: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, RejectReason::TypeUnsupported, error)
     }
 
-    pub(super) fn busy() -> Self {
+    pub(in crate::inputs) fn busy() -> Self {
         let error = "the queue is full: send again after the seconds in `Retry-After`";
         Self { retry: true, ..Self::new(StatusCode::TOO_MANY_REQUESTS, RejectReason::Busy, error) }
     }
 
     /// The queue was full under records that are booked already.
-    pub(super) fn busy_booked() -> Self {
+    pub(in crate::inputs) fn busy_booked() -> Self {
         Self { counted_as: None, ..Self::busy() }
     }
 
-    pub(super) fn stopping() -> Self {
+    pub(in crate::inputs) fn stopping() -> Self {
         let error = "panoptes is stopping: send again once it runs again";
         Self { retry: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, RejectReason::Busy, error) }
     }
 
     /// The log failed under records that are booked already.
-    pub(super) fn unavailable(accepted: u64, error: &SinkError) -> Self {
+    pub(in crate::inputs) fn unavailable(accepted: u64, error: &SinkError) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self { status, error: error.to_string(), accepted, retry: true, counted_as: None }
     }
 
-    pub(super) fn internal(error: &tokio::task::JoinError) -> Self {
+    /// The same in parts, for an input that answers in another form.
+    pub(in crate::inputs) fn into_parts(self) -> (StatusCode, String, bool) {
+        (self.status, self.error, self.retry)
+    }
+
+    pub(in crate::inputs) fn internal(error: &tokio::task::JoinError) -> Self {
         tracing::error!(%error, "request over HTTP ended early");
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, RejectReason::BodyUnreadable, "the request could not be worked on: see the log of panoptes")

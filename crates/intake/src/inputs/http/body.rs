@@ -21,7 +21,7 @@ use crate::limits::{BODY_RATIO_FREE_BYTES, BODY_RATIO_MAX, BODY_WINDOW_LOG_MAX};
 use crate::text::is_utf16;
 
 /// Receives the body as it was sent.
-pub(super) async fn read(
+pub(in crate::inputs) async fn read(
     config: &HttpConfig,
     lease: &mut Lease,
     headers: &HeaderMap,
@@ -114,7 +114,13 @@ pub(super) fn cut(
     }
 }
 
-fn decode(config: &HttpConfig, lease: &mut Lease, encoding: Encoding, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+/// Decompresses. Takes time: not for a thread of the runtime.
+pub(in crate::inputs) fn decode(
+    config: &HttpConfig,
+    lease: &mut Lease,
+    encoding: Encoding,
+    body: &[u8],
+) -> Result<Vec<u8>, Refusal> {
     const CHUNK_BYTES: usize = 64 << 10;
     let limits = Limits {
         output_bytes_max: config.body_decoded_bytes_max as u64,

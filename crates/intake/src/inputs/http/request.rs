@@ -49,21 +49,26 @@ impl Meta {
 }
 
 fn source(parts: &Parts, config: &HttpConfig) -> Result<String, Refusal> {
+    Ok(named_source(parts)?.unwrap_or_else(|| config.source.clone()))
+}
+
+/// The source that the request names, if it names one.
+pub(in crate::inputs) fn named_source(parts: &Parts) -> Result<Option<String>, Refusal> {
     let query = Query::<Parameters>::try_from_uri(&parts.uri);
     let Query(parameters) =
         query.map_err(|_| Refusal::malformed("the query could not be read: write `?source=NAME`"))?;
     let named = match (&parameters.source, parts.headers.get(SOURCE_HEADER)) {
         (Some(name), _) => name.as_str(),
         (None, Some(name)) => name.to_str().unwrap_or(""),
-        (None, None) => return Ok(config.source.clone()),
+        (None, None) => return Ok(None),
     };
     match check_source(named) {
-        Ok(name) => Ok(name.to_owned()),
+        Ok(name) => Ok(Some(name.to_owned())),
         Err(error) => Err(Refusal::malformed(error.to_string())),
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal> {
+pub(in crate::inputs) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal> {
     let refused = |name: &str| {
         let name: String = name.chars().take(40).collect();
         Refusal::unsupported(format!("content encoding `{name}` is not known: use gzip, zstd, deflate or none"))

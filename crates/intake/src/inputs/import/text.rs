@@ -18,7 +18,10 @@ use crate::cut::{
 };
 use crate::cutter::{Cutter, Positions};
 use crate::framing::Lines;
-use crate::limits::{BODY_RECORDS_MAX, FINGERPRINT_BYTES, IMPORT_BATCH_BYTES, IMPORT_WHOLE_BYTES_MAX, READ_BYTES_MAX};
+use crate::journal;
+use crate::limits::{
+    BODY_RECORDS_MAX, FINGERPRINT_BYTES, IMPORT_BATCH_BYTES, IMPORT_WHOLE_BYTES_MAX, LINE_BYTES_MAX, READ_BYTES_MAX,
+};
 
 /// How much of a text decides how it is divided.
 const SNIFF_BYTES: usize = 64 << 10;
@@ -50,6 +53,12 @@ enum Kind {
         shape: Shape,
     },
     Events(Box<EventLog>),
+    Journal {
+        reader: Reader,
+        decoder: Box<journal::Decoder>,
+        /// Told once all before it is taken apart.
+        end: Option<io::Result<()>>,
+    },
 }
 
 impl Text {
@@ -80,6 +89,9 @@ impl Text {
         if start.starts_with(evtx::MAGIC) {
             let log = EventLog::open(path, Box::new(reader), encoding.is_some(), bytes_read)?;
             return Ok(Kind::Events(Box::new(log)));
+        }
+        if start.starts_with(journal::MAGIC) {
+            return Ok(Kind::Journal { reader: Box::new(reader), decoder: Box::default(), end: None });
         }
         if let Some(reason) = refusal(start.get(..FINGERPRINT_BYTES).unwrap_or(&start)) {
             return Err(Problem::NotText { reason });
@@ -127,6 +139,15 @@ impl Text {
                 end.is_some()
             }
             Kind::Events(log) => log.step(&self.path, &self.origin, now, out),
+            Kind::Journal { reader, decoder, end } => {
+                let end = read_journal(reader, decoder, end, (&self.path, &self.origin), now, out, cut);
+                if let Some(Err(error)) = end {
+                    let problem = FileProblem::new(&self.path, Problem::broken(error));
+                    out.push_back(Err(problem.at(decoder.offset())));
+                    return true;
+                }
+                end.is_some()
+            }
             Kind::Table(table) => {
                 let mut rows = collector(&self.origin, now, usize::MAX);
                 let end = loop {
@@ -203,6 +224,57 @@ fn read_lines(
             Err(error) => *end = Some(Err(error)),
         }
     }
+}
+
+/// Reads about one batch of entries.
+fn read_journal(
+    reader: &mut Reader,
+    decoder: &mut journal::Decoder,
+    end: &mut Option<io::Result<()>>,
+    (path, origin): (&Path, &Origin),
+    now: Timestamp,
+    out: &mut VecDeque<Item>,
+    cut: &mut u64,
+) -> Option<io::Result<()>> {
+    let mut batch = RawBatch::new();
+    let index = batch.origin(origin);
+    let mut add = |entry: journal::Entry, offset| {
+        *cut += u64::from(entry.cut_bytes > 0);
+        batch.push(index, now, offset, &entry.json);
+        batch.bytes.len() >= IMPORT_BATCH_BYTES || !batch.has_room_for(LINE_BYTES_MAX)
+    };
+    let ended = loop {
+        match decoder.next() {
+            journal::Found::Entry(entry) => {
+                if add(entry, decoder.offset()) {
+                    break None;
+                }
+            }
+            journal::Found::Damaged(damaged) => {
+                let offset = damaged.offset;
+                out.push_back(Err(FileProblem::new(path, Problem::Journal { source: damaged.into() }).at(offset)));
+            }
+            journal::Found::Nothing if end.is_some() => {
+                if let Some(entry) = decoder.finish() {
+                    add(entry, decoder.offset());
+                }
+                break end.take();
+            }
+            journal::Found::Nothing => {
+                let mut bytes = Vec::new();
+                match reader.take(READ_BYTES_MAX as u64).read_to_end(&mut bytes) {
+                    Ok(0) => *end = Some(Ok(())),
+                    Ok(_) => {}
+                    Err(error) => *end = Some(Err(error)),
+                }
+                decoder.push(&bytes);
+            }
+        }
+    };
+    if !batch.is_empty() {
+        out.push_back(Ok(batch));
+    }
+    ended
 }
 
 fn collector(origin: &Origin, now: Timestamp, records_max: usize) -> Collector<'static> {

@@ -6,8 +6,8 @@ use panoptes_model::{Anomaly, BatchWriter, FieldId, FieldType, Timestamp, Value,
 
 use super::spread::{self, Pairs};
 use crate::context::Context;
-use crate::names;
-use crate::{address, time, url};
+use crate::syslog::{self, Tag};
+use crate::{address, names, time, url};
 
 /// A field of the record, and the field that it means as well. Where several mean the same, the first that is there
 /// counts.
@@ -135,6 +135,29 @@ impl<'w, 'i> Fields<'w, 'i> {
         {
             self.writer.time(time.saturating_add_nanos(nanos.clamp(0, Timestamp::NANOS_PER_SECOND - 1)));
         }
+    }
+
+    /// Writes what syslog would have said of `message`, and reads it as its program's.
+    pub(super) fn syslog(
+        &mut self,
+        host: Option<&str>,
+        name: Option<&str>,
+        pid: Option<&str>,
+        facility_and_severity: Option<(u8, u8)>,
+        message: &str,
+    ) {
+        if let Some(host) = host.filter(|it| !it.is_empty()) {
+            syslog::write_host(self.writer, host);
+        }
+        if let Some((facility, severity)) = facility_and_severity {
+            syslog::facility_and_severity(self.writer, facility, severity);
+        }
+        let name = name.filter(|it| !it.is_empty());
+        if let Some(name) = name {
+            syslog::write_program(self.writer, name, pid);
+        }
+        let tag = name.map(|name| Tag { name, module: None, pid, colon: true, message });
+        syslog::write_message(self.writer, tag.as_ref(), message, self.context);
     }
 
     /// Gives one field a further name, as [`mean`](Self::mean) does, but to whatever was written by now.

@@ -16,11 +16,13 @@ mod fields;
 mod gcp;
 mod github;
 mod google_workspace;
+mod journald;
 mod kubernetes;
 mod m365;
 mod okta;
 mod onelogin;
 mod opencanary;
+mod rails;
 mod spread;
 mod suricata;
 mod w3c;
@@ -39,6 +41,7 @@ static ALL: &[&JsonSource] = &[
     &zeek::KIND,
     &suricata::KIND,
     &w3c::KIND,
+    &journald::KIND,
     &cloudtrail::KIND,
     &kubernetes::KIND,
     &google_workspace::KIND,
@@ -51,6 +54,7 @@ static ALL: &[&JsonSource] = &[
     &duo::KIND,
     &onelogin::KIND,
     &opencanary::KIND,
+    &rails::KIND,
 ];
 
 struct JsonSource {
@@ -66,7 +70,7 @@ struct JsonSource {
 
 /// A set of [`MARKS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks(u64);
+pub(super) struct Marks(u128);
 
 macro_rules! marks {
     ($($constant:ident $name:literal,)*) => {
@@ -97,6 +101,7 @@ marks! {
     AWS_REGION "awsRegion",
     CATEGORY "category",
     CATEGORY_UPPER "Category",
+    CONTROLLER "controller",
     CREATED_AT "created_at",
     DEST_IP "dest_ip",
     DATA_METHOD_NAME "data.protoPayload.methodName",
@@ -112,6 +117,9 @@ marks! {
     FACTOR "factor",
     FLOW_ID "flow_id",
     ID_APPLICATION_NAME "id.applicationName",
+    JOURNAL_BOOT "_BOOT_ID",
+    JOURNAL_MESSAGE "MESSAGE",
+    JOURNAL_TIME "__REALTIME_TIMESTAMP",
     LEGACY_EVENT_TYPE "legacyEventType",
     LOG "log",
     LOGTYPE "logtype",
@@ -149,7 +157,7 @@ marks! {
 }
 
 // One bit each.
-const _: () = assert!(MARKS.len() <= u64::BITS as usize);
+const _: () = assert!(MARKS.len() <= u128::BITS as usize);
 
 /// Keys that ordinary records have: an object with none but these is no product's, and needs no second look.
 const ORDINARY: Marks = mark::MESSAGE

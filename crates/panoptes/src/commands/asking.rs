@@ -1,0 +1,124 @@
+//! The evidence of the data folder, opened to be asked: by whoever lists something of it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use panoptes_config::Config;
+use panoptes_engine::Preparer;
+use panoptes_model::{EventBatch, Timestamp};
+use panoptes_normalize::Normalizer;
+use panoptes_store::StoreReader;
+use panoptes_store::pivot::FieldValue;
+use panoptes_store::search::{Evidence, Found, SearchOptions, SearchRequest, Searcher, Table};
+
+use crate::cli::Global;
+use crate::surroundings;
+
+/// What is on the disk at the moment of opening; a running instance goes on beside it.
+pub(super) struct Asking {
+    pub(super) config: Config,
+    pub(super) reader: StoreReader,
+    hot: Vec<Arc<EventBatch>>,
+    searcher: Searcher,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Asking {
+    pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
+        let config = surroundings::config(global, Vec::new())?;
+        let key = surroundings::existing_key(&config)?;
+        let reader = StoreReader::open(&config.data_dir, &key)
+            .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
+        // The rules only give their fields fixed ids; without them every field is found all the same.
+        let rules = Arc::new(surroundings::rules(&config, &[], true)?);
+        let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), rules)?;
+        let hot = hot_events(&reader, &preparer);
+        let options = SearchOptions {
+            memory_bytes_max: config.store.query_bytes_max as usize,
+            threads: surroundings::workers(&config),
+        };
+        let threads = options.threads;
+        let searcher = Searcher::new(Arc::clone(&reader.disk), &key, Arc::clone(preparer.schema()), options)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime of queries")?;
+        Ok(Self { config, reader, hot, searcher, runtime })
+    }
+
+    /// Events that are not in segments yet.
+    pub(super) fn hot_events(&self) -> usize {
+        self.hot.iter().map(|it| it.len()).sum()
+    }
+
+    pub(super) fn search(&self, request: &SearchRequest) -> anyhow::Result<Found> {
+        Ok(self.runtime.block_on(self.searcher.search(self.evidence(), request))?)
+    }
+
+    pub(super) fn sql(&self, text: &str, since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<Table> {
+        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until))?)
+    }
+
+    /// The same for a question of ours: what cannot be read is told, and the rows come alone.
+    pub(super) fn rows(&self, text: &str, since: Option<Timestamp>) -> anyhow::Result<Vec<Vec<FieldValue>>> {
+        let answer = self.sql(text, since, None)?;
+        for warning in &answer.warnings {
+            tracing::warn!("{}; its events are missing from the answer", panoptes_stdx::ErrorChain(warning));
+        }
+        if answer.is_cut {
+            tracing::warn!("more than {} rows: ask for a shorter time (--since)", answer.rows.len());
+        }
+        Ok(answer.rows)
+    }
+
+    /// The fields that events since `since` have.
+    pub(super) fn columns(&self, since: Option<Timestamp>) -> anyhow::Result<Vec<String>> {
+        Ok(self.sql("select * from events limit 0", since, None)?.columns)
+    }
+
+    fn evidence(&self) -> Evidence<'_> {
+        Evidence { hot: &self.hot, segments: &self.reader.segments }
+    }
+}
+
+/// The events of frames that are not in segments yet, made again from the log.
+fn hot_events(reader: &StoreReader, preparer: &Preparer) -> Vec<Arc<EventBatch>> {
+    let mut hot = Vec::new();
+    for frame in reader.log.frames_after(reader.sealed_through) {
+        match frame {
+            Ok(frame) => hot.push(Arc::new(preparer.normalize(frame))),
+            Err(error) => tracing::warn!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
+        }
+    }
+    hot
+}
+
+/// A text as SQL writes it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+pub(super) fn text_of(value: Option<&FieldValue>) -> String {
+    match value {
+        Some(FieldValue::Text(text)) => text.clone(),
+        None | Some(FieldValue::Null) => String::new(),
+        Some(other) => {
+            let mut out = String::new();
+            other.write_json(&mut out);
+            out.trim_matches('"').to_owned()
+        }
+    }
+}
+
+pub(super) fn number_of(value: Option<&FieldValue>) -> f64 {
+    match value {
+        Some(FieldValue::Integer(number)) => *number as f64,
+        Some(FieldValue::Float(number)) => *number,
+        _ => 0.0,
+    }
+}
+
+pub(super) fn time_of(value: Option<&FieldValue>) -> Option<Timestamp> {
+    if let Some(FieldValue::Timestamp(time)) = value { Some(*time) } else { None }
+}
