@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::print_stdout,
-    clippy::unwrap_used,
     clippy::disallowed_methods,
     unsafe_code,
     reason = "a measurement, with an allocator that counts"

@@ -5,9 +5,9 @@
 //! many accounts of one service fail from many strange networks, hardly any of them twice. `success_after_failures`:
 //! somebody gets in from where guessing came from.
 //!
-//! *How they differ from the rules.* Fast guessing over SSH, at web servers and of Windows logons is counted by rules
-//! under `rules/sigma/`; what those tell is not told again. Here are the other services, several services together, and
-//! what takes hours or days.
+//! *How they differ from the rules.* Fast guessing (over SSH, at web servers, of Windows logons, at any service) is
+//! counted by rules under `rules/sigma/authentication`; what those tell is not told again. Here is what stays below their
+//! limits, within minutes, over hours or days, and what is spread over addresses and accounts.
 //!
 //! *When they are wrong.* A typing error is taken back when the same user gets in from the same network. Failures from
 //! a network that a user usually comes from are a stale password, not guessing: only fast ones count. An address from
@@ -86,6 +86,9 @@ const FAST_FAILURES_MIN: usize = 8;
 const FAST_USERS_MIN: usize = 6;
 /// From so many ruled failures within [`FAST`] on, the rules have told it.
 const RULED_MIN: usize = 6;
+/// The rule for all services speaks from so many failures within so long.
+const VERY_FAST: u32 = 5 * MINUTE;
+const RULED_ANYWHERE_MIN: usize = 10;
 /// How far back slow guessing is looked for.
 const SLOW: u32 = 7 * DAY;
 const SLOW_FAILURES_MIN: usize = 12;
@@ -182,15 +185,18 @@ fn one_address(scene: &mut Scene<'_, '_>, attempt: Attempt) {
     let fast: Vec<&Attempt> = address.attempts.iter().filter(|it| at.since(it.at) <= FAST).collect();
     let users = distinct(fast.iter().map(|it| it.user));
     let services = distinct(fast.iter().map(|it| it.service));
-    if fast.iter().filter(|it| it.is_ruled).count() >= RULED_MIN {
+    let very_fast = fast.iter().filter(|it| at.since(it.at) <= VERY_FAST).count();
+    if fast.iter().filter(|it| it.is_ruled).count() >= RULED_MIN || very_fast >= RULED_ANYWHERE_MIN {
         address.loud = at;
         return;
     }
     let among = if services > 1 { format!(" at {services} services") } else { String::new() };
     let count = fast.len();
     let first = fast.first().map_or(at, |it| it.at);
+    // What comes faster is about to be told by a rule.
+    let is_steady = at.since(first) >= VERY_FAST;
     let is_spraying = users >= FAST_USERS_MIN;
-    if is_spraying || count >= FAST_FAILURES_MIN {
+    if is_steady && (is_spraying || count >= FAST_FAILURES_MIN) {
         address.loud = at;
         let (kind, what) = if is_spraying { (&SPRAYING, 1) } else { (&GUESSING, 0) };
         if address.told.may_tell(what, at, QUIET) {

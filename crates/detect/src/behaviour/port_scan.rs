@@ -7,7 +7,7 @@
 //! goes quiet. Answers come from a service to high ports: those are left out. Connections that a firewall lets through
 //! are no sign that many hosts are searched: a proxy or a mail server has many partners.
 
-use panoptes_model::Severity;
+use panoptes_model::{Severity, Value, field};
 
 use super::facts::{What, short};
 use super::kind::Kind;
@@ -41,6 +41,8 @@ pub(super) static HOSTS: Kind = Kind {
 
 const FAST: u32 = 10 * MINUTE;
 const SLOW: u32 = DAY;
+/// From so many ports within a minute on, the rule speaks.
+const RULED_PORTS: usize = 10;
 /// Different ports of one host.
 const PORTS_FAST_MIN: usize = 20;
 const PORTS_SLOW_MIN: usize = 25;
@@ -67,6 +69,8 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     }
     let (at, id, name) = (scene.facts.at, scene.facts.event.id(), scene.address_text());
     let is_own = scene.facts.address.is_some_and(network::is_private);
+    let is_ruled =
+        matches!(scene.facts.event.get(field::EVENT_ACTION), Some(Value::Text("packet_denied" | "packet_logged")));
     let Some(address) = scene.address() else { return };
     let target = short(&to.to_string());
     let same = |it: &&Flow| it.to == target && it.port == port && at.since(it.at) < MINUTE;
@@ -83,6 +87,12 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let ports = |seconds: u32, all: bool| {
         distinct(within(seconds).filter(|it| it.to == target && (all || it.denied)).map(|it| it.port))
     };
+    // Fast knocking that a firewall refused is counted by a rule, `Port scan seen by a firewall`.
+    let is_told_by_rule = is_ruled && ports(MINUTE, false) >= RULED_PORTS;
+    if is_told_by_rule {
+        address.told.may_tell(5, at, QUIET);
+        return;
+    }
     let hosts = |seconds: u32| distinct(within(seconds).filter(|it| it.port == port && it.denied).map(|it| it.to));
     let (kind, what, count, span) = if ports(FAST, true) >= PORTS_FAST_MIN {
         (&PORTS, 5, ports(FAST, true), FAST)
