@@ -6,6 +6,8 @@ use panoptes_model::Severity;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use crate::enrich::EnrichSection;
+
 /// The JSON Schema of the configuration file, for editors and for `panoptes config schema`.
 pub fn schema() -> serde_json::Value {
     SchemaGenerator::default().into_root_schema_for::<ConfigFile>().to_value()
@@ -33,6 +35,7 @@ pub struct ConfigFile {
     pub files: Option<Vec<FilesSection>>,
     pub journald: JournaldSection,
     pub containers: ContainersSection,
+    pub enrich: EnrichSection,
     pub rules: RulesSection,
     pub alerts: AlertsSection,
     pub store: StoreSection,

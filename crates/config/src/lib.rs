@@ -17,6 +17,7 @@
 //! * The key file and plaintext output never lie in the data folder. Only loopback is listened on, unless `insecure`.
 
 mod check;
+mod enrich;
 mod environment;
 mod file;
 mod meaning;
@@ -24,6 +25,10 @@ mod problem;
 mod show;
 mod tree;
 
+pub use crate::enrich::{
+    AssetConfig, AssetSection, Criticality, EnrichConfig, EnrichSection, ListConfig, ListKind, ListSection,
+    NetworkConfig, NetworkSection,
+};
 pub use crate::environment::Environment;
 pub use crate::file::{
     AlertsSection, ConfigFile, Console, ContainersSection, DetectSection, FilesSection, HttpSection, JournaldSection,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use panoptes_model::Severity;
 
 use crate::check::{check, nearest};
+use crate::enrich::EnrichConfig;
 use crate::environment::Environment;
 use crate::file::{Console, FilesSection, StartAt, SyslogSection, default_files, schema};
 use crate::problem::{ConfigError, Problems};
@@ -28,6 +29,7 @@ pub struct Config {
     pub files: Vec<FileWatch>,
     pub journald: Option<JournaldConfig>,
     pub containers: Option<ContainersConfig>,
+    pub enrich: EnrichConfig,
     pub rules: RulesConfig,
     pub alerts: AlertsConfig,
     pub store: StoreConfig,
@@ -219,7 +221,7 @@ fn read(path: &Path) -> Result<SourceFile, ConfigError> {
 
 /// Reads meanings out of what was written and notes what has none. Where something is wrong it goes on with a
 /// stand-in, so that everything is said at once; the stand-in is never handed out.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     layers: &'a Layers<'a>,
     tree: &'a Table,
     problems: &'a mut Problems,
@@ -254,6 +256,7 @@ impl Reader<'_> {
         let rule_paths: Vec<_> = (written.rules.paths.iter().enumerate())
             .map(|(index, it)| self.path(&format!("rules.paths[{index}]"), it))
             .collect();
+        let enrich = self.enrich(&mut written.enrich);
         // What is shown means the same from everywhere.
         written.files = Some(sections.into_iter().zip(&files).map(|(it, watch)| it.with_paths(&watch.paths)).collect());
         if let Some(containers) = &containers {
@@ -276,6 +279,7 @@ impl Reader<'_> {
             files,
             journald,
             containers,
+            enrich,
             rules: RulesConfig {
                 shipped: written.rules.shipped,
                 paths: rule_paths,
@@ -544,7 +548,7 @@ impl Reader<'_> {
 
     /// `text` as an absolute path: relative to the folder of the configuration file if it stands there, else to the
     /// working directory; `~` is the home folder.
-    fn path(&mut self, key: &str, text: &str) -> PathBuf {
+    pub(crate) fn path(&mut self, key: &str, text: &str) -> PathBuf {
         let environment = &self.layers.environment;
         if text.is_empty() {
             self.complain(key, format!("`{key}` is empty; name a place"));
@@ -576,7 +580,7 @@ impl Reader<'_> {
         }
     }
 
-    fn complain(&mut self, key: &str, message: String) {
+    pub(crate) fn complain(&mut self, key: &str, message: String) {
         let origin = self.tree.origin_of(key);
         self.problems.push(&origin, key, message);
     }

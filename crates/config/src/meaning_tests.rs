@@ -327,6 +327,63 @@ fn files_are_followed_as_written_and_an_empty_list_follows_none() {
 }
 
 #[test]
+fn enrichment_names_files_networks_assets_and_lists() {
+    let config = config(
+        r#"
+        [enrich]
+        databases = ["geo/city.mmdb"]
+        [[enrich.networks]]
+        name = "office"
+        ranges = ["10.1.0.0/16", "2001:db8::1"]
+        [[enrich.assets]]
+        name = "mail"
+        hosts = ["mx1"]
+        criticality = "high"
+        type = "mail server"
+        [[enrich.lists]]
+        name = "tor"
+        path = "tor.csv"
+        tags = ["tor"]
+        "#,
+    );
+    let enrich = &config.enrich;
+    assert_eq!(enrich.databases, [PathBuf::from("/etc/panoptes/geo/city.mmdb")]);
+    assert!(enrich.networks[0].own && enrich.networks[0].ranges[1].to_string() == "2001:db8::1/128");
+    assert_eq!(enrich.assets[0].criticality.map(crate::Criticality::as_str), Some("high"));
+    assert_eq!(enrich.lists[0].path, PathBuf::from("/etc/panoptes/tor.csv"));
+}
+
+#[test]
+fn everything_wrong_with_enrichment_is_said_at_once() {
+    refused(
+        r#"
+[[enrich.networks]]
+name = "office"
+ranges = ["10.1.0.0/33"]
+[[enrich.assets]]
+name = "mail"
+[[enrich.lists]]
+name = "Tor!"
+path = "a"
+[[enrich.lists]]
+name = "a"
+path = "a"
+label = "x"
+[[enrich.lists]]
+name = "a"
+path = ""
+"#,
+        expect![[r#"
+            /etc/panoptes/panoptes.toml:4:11: `enrich.networks[0].ranges[0]` is `10.1.0.0/33`, no address and no network such as 10.1.0.0/16
+            /etc/panoptes/panoptes.toml:5:1: `enrich.assets[0]` has neither `addresses` nor `hosts`; say by what it is known
+            /etc/panoptes/panoptes.toml:7:1: `enrich.lists[0].name` is `Tor!`; name the list in at most 64 lower-case letters, digits, `_` and `-`
+            /etc/panoptes/panoptes.toml:10:1: `enrich.lists[1]` names other columns, but not the `column` of its values; name it
+            /etc/panoptes/panoptes.toml:14:1: `enrich.lists[2].name` is `a`, which another list is called; choose another name
+            /etc/panoptes/panoptes.toml:16:8: `enrich.lists[2].path` is empty; name a place"#]],
+    );
+}
+
+#[test]
 fn what_is_shown_says_where_it_came_from_and_reads_back() {
     let variables = [("PANOPTES__HTTP__LISTEN", "127.0.0.1:2")];
     let text = "[tcp]\nconnections_max = 7\n[alerts]\nfile = 'odd \" # name'\n[rules]\npaths = ['r']\n[[files]]\npaths = ['x/*']\n";

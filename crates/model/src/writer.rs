@@ -1,6 +1,9 @@
 //! How formats fill an [`EventBatch`].
 
 mod arrange;
+mod kept;
+
+pub use kept::Kept;
 
 use std::net::IpAddr;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use panoptes_model::{
-    Anomaly, BATCH_BYTES_MAX, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp, field,
+    Anomaly, BATCH_BYTES_MAX, BatchWriter, EventBatch, LogFrame, Origin, RawBatch, RawRecord, Schema, Timestamp, field,
 };
 
 use crate::connections::Connections;
@@ -59,6 +59,16 @@ impl Normalizer {
 
     /// Turns each record of `frame` into exactly one event, in order.
     pub fn normalize(&self, schema: &Arc<Schema>, frame: LogFrame) -> EventBatch {
+        self.normalize_with(schema, frame, &mut |_| ())
+    }
+
+    /// The same, and lets `complete` add to each event before it is closed: what is known of its values from elsewhere.
+    pub fn normalize_with(
+        &self,
+        schema: &Arc<Schema>,
+        frame: LogFrame,
+        complete: &mut dyn FnMut(&mut BatchWriter<'_>),
+    ) -> EventBatch {
         let LogFrame { id, now, records: RawBatch { bytes, origins, mut records }, .. } = frame;
         let (input, damage) = into_text(bytes, &mut records);
         let sources: Vec<Source> = origins.iter().map(|it| self.source(it)).collect();
@@ -84,6 +94,7 @@ impl Normalizer {
                 if let Some(anomaly) = damage.get(index).copied().flatten() {
                     writer.anomaly(anomaly);
                 }
+                complete(writer);
                 writer.end();
             }
         })

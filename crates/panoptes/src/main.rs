@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod console;
+mod enrichment;
 mod generate;
 mod health;
 mod journal;

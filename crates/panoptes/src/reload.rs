@@ -1,4 +1,5 @@
-//! Hot reload: rules on disk that have changed come into force without a restart, all of them or none.
+//! Hot reload: rules on disk that have changed come into force without a restart, all of them or none; and so does each
+//! file that events are enriched from ([`Enrichment`]).
 //!
 //! A thread looks at the rule files every [`LOOK_EVERY`], and at once on SIGHUP. What it finds changed it compiles; if
 //! that costs a rule that was in force, or a file that is new has an error, nothing changes, and the log says so once.
@@ -6,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use panoptes_detect::{RuleError, RuleSet};
 
+use crate::enrichment::Enrichment;
 use crate::pipeline::InForce;
 use crate::rules::{self, LoadedRules, RuleSources};
 use crate::time::{self, Stopwatch};
@@ -28,8 +30,9 @@ const ERRORS_TOLD_MAX: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(Vec<FileSeen>);
 
+/// What one file looked like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct FileSeen {
+pub(crate) struct FileSeen {
     path: PathBuf,
     inode: u64,
     bytes: u64,
@@ -42,18 +45,25 @@ impl Seen {
     /// # Errors
     /// A path does not exist or cannot be read.
     pub(crate) fn look(sources: &RuleSources) -> anyhow::Result<Self> {
-        let files = rules::paths_below(&sources.paths)?.into_iter().map(|path| {
-            let metadata = std::fs::metadata(&path).ok();
-            let metadata = metadata.as_ref();
-            FileSeen {
-                inode: metadata.map_or(0, |it| it.ino()),
-                bytes: metadata.map_or(0, |it| it.len()),
-                modified: metadata.map_or((0, 0), |it| (it.mtime(), it.mtime_nsec())),
-                changed: metadata.map_or((0, 0), |it| (it.ctime(), it.ctime_nsec())),
-                path,
-            }
-        });
-        Ok(Self(files.collect()))
+        Ok(Self(rules::paths_below(&sources.paths)?.iter().map(|it| FileSeen::of(it)).collect()))
+    }
+}
+
+impl FileSeen {
+    /// A file that is not there looks like [`nothing`](Self::nothing).
+    pub(crate) fn of(path: &Path) -> Self {
+        let Ok(metadata) = std::fs::metadata(path) else { return Self::nothing(path) };
+        Self {
+            path: path.to_owned(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    pub(crate) fn nothing(path: &Path) -> Self {
+        Self { path: path.to_owned(), inode: 0, bytes: 0, modified: (0, 0), changed: (0, 0) }
     }
 }
 
@@ -64,6 +74,7 @@ pub(crate) struct Loaded {
     pub(crate) seen: Seen,
     /// What was wrong then.
     pub(crate) errors: Vec<RuleError>,
+    pub(crate) enrichment: Enrichment,
 }
 
 /// How an attempt ended.
@@ -89,6 +100,7 @@ struct Reloader {
     in_force: Arc<InForce>,
     /// The errors of the files from which the rules in force were made.
     errors: Vec<RuleError>,
+    enrichment: Enrichment,
     /// What was told of the attempt before, so that it is told once.
     told: BTreeSet<String>,
 }
@@ -104,8 +116,8 @@ pub(crate) fn note_loaded(rules: &RuleSet) {
 /// # Errors
 /// The thread cannot be started.
 pub(crate) fn watch(loaded: Loaded, in_force: Arc<InForce>, wake: Receiver<()>) -> anyhow::Result<()> {
-    let Loaded { sources, seen, errors } = loaded;
-    let reloader = Reloader { sources, in_force, errors, told: BTreeSet::new() };
+    let Loaded { sources, seen, errors, enrichment } = loaded;
+    let reloader = Reloader { sources, in_force, errors, enrichment, told: BTreeSet::new() };
     let thread = std::thread::Builder::new().name("rules".to_owned());
     thread.spawn(move || reloader.run(&wake, seen)).map(drop).context("cannot start the thread that watches rules")
 }
@@ -120,6 +132,7 @@ impl Reloader {
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            self.enrich();
             if self.sources.paths.is_empty() {
                 if is_asked {
                     tracing::info!("there are no rules to reload: name a folder in rules.paths or with --rules");
@@ -133,6 +146,19 @@ impl Reloader {
             }
             before = seen;
         }
+    }
+
+    /// Puts what files newly say of addresses and so on in force. Only this thread changes what is in force.
+    fn enrich(&mut self) {
+        let now = self.in_force.get();
+        metrics::gauge!("panoptes_enrichment_lookups_failed").set(now.snapshot().lookups_failed() as f64);
+        if let Some(snapshot) = self.enrichment.look() {
+            match now.with_snapshot(snapshot) {
+                Ok(preparer) => self.in_force.replace(preparer),
+                Err(error) => tracing::error!("{error}; events are enriched as before"),
+            }
+        }
+        self.enrichment.count();
     }
 
     fn attempt(&mut self, is_asked: bool) {

@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::enrichment::Enrichment;
 use crate::health::{self, Health};
 use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
 use crate::reload::{self, Loaded, Seen};
@@ -75,12 +76,15 @@ impl Core {
         let loaded = sources.load()?;
         loaded.tell();
         let LoadedRules { rules, errors } = loaded;
-        let (rules, loaded) = (Arc::new(rules), Loaded { sources, seen, errors });
+        let enrichment = Enrichment::load(config);
+        let snapshot = enrichment.snapshot();
+        let (rules, loaded) = (Arc::new(rules), Loaded { sources, seen, errors, enrichment });
         // Ports before evidence: a used one must end the start while nothing has begun.
         let submissions = before()?;
         let key = surroundings::key(config)?;
         let count = rules.len();
-        let preparer = Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?;
+        let preparer =
+            Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?.with_snapshot(snapshot)?;
         let catalog = surroundings::catalog(config, &key, OpenMode::Create)?;
         let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;
@@ -177,6 +181,11 @@ impl Server {
         })?;
         let Core { pipeline, vitals, positions, rules, loaded } = core;
         reload::note_loaded(pipeline.in_force.get().rules());
+        if pipeline.in_force.get().snapshot().lacks_databases() {
+            tracing::info!(
+                "nothing says where addresses lie: name databases of countries, cities and networks in enrich.databases"
+            );
+        }
         let inputs = bound.context("the inputs were not bound")?;
         let mut server = Self {
             inputs: JoinSet::new(),

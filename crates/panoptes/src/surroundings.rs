@@ -1,19 +1,22 @@
 //! What a command finds around it: configuration, key, rules, data folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use panoptes_catalog::OpenMode;
 use panoptes_catalog::blocking::Catalog;
 use panoptes_config::{Config, Environment, Override, SyslogTlsConfig, TlsCertificate};
 use panoptes_detect::{CompileOptions, RuleSet};
+use panoptes_engine::Preparer;
 use panoptes_intake::inputs::TlsFiles;
-use panoptes_normalize::{Options as NormalizeOptions, Zone};
+use panoptes_normalize::{Normalizer, Options as NormalizeOptions, Zone};
 use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
 use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
 
 use crate::cli::Global;
+use crate::enrichment::Enrichment;
 use crate::rules::RuleSources;
 
 /// The configuration: defaults, file, environment, command line.
@@ -73,6 +76,11 @@ pub(crate) fn tls_files(tls: &SyslogTlsConfig) -> anyhow::Result<TlsFiles> {
         }
     };
     Ok(TlsFiles { client_ca: tls.client_ca.clone(), ..files })
+}
+
+/// What turns records into events and asks `rules` about them, with all that the configuration says is known.
+pub(crate) fn preparer(config: &Config, normalizer: Normalizer, rules: Arc<RuleSet>) -> anyhow::Result<Preparer> {
+    Ok(Preparer::new(normalizer, rules)?.with_snapshot(Enrichment::load(config).snapshot())?)
 }
 
 /// The key, made if there is none and `data_dir` is empty: a new key for old evidence would only hide that the old

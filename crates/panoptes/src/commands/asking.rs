@@ -31,7 +31,7 @@ impl Asking {
             .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
         // The rules only give their fields fixed ids; without them every field is found all the same.
         let rules = Arc::new(surroundings::rules(&config, &[], true)?);
-        let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), rules)?;
+        let preparer = surroundings::preparer(&config, Normalizer::new(surroundings::normalize_options(None)?), rules)?;
         let hot = hot_events(&reader, &preparer);
         let options = SearchOptions {
             memory_bytes_max: config.store.query_bytes_max as usize,

@@ -39,7 +39,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Entity(args) => entity::run(&global, &args),
         Command::Alerts(command) => alerts::run(&global, &command),
         Command::Generate(args) => generate::run(&args),
-        Command::Normalize(args) => normalize::run(&args),
+        Command::Normalize(args) => normalize::run(&global, &args),
         Command::Rules(command) => rules::run(&global, &command),
         Command::Config(command) => config::run(&global, &command),
         Command::Completions { shell } => {

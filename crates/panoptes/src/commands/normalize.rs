@@ -3,18 +3,20 @@
 use std::io::{BufRead, BufReader, Read, Write};
 
 use anyhow::Context as _;
-use panoptes_model::{FrameId, LogFrame, Origin, RawBatch, Schema};
+use panoptes_enrich::Enricher;
+use panoptes_model::{BatchWriter, Event, FrameId, LogFrame, Origin, RawBatch, Schema, field};
 use panoptes_normalize::Normalizer;
 use serde_json::{Map, Value, json};
 
-use crate::cli::NormalizeArgs;
+use crate::cli::{Global, NormalizeArgs};
 use crate::commands::Outcome;
+use crate::enrichment::Enrichment;
 use crate::{surroundings, time};
 
 /// Longer lines are cut here; the rest of the line is skipped.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-pub(super) fn run(args: &NormalizeArgs) -> anyhow::Result<Outcome> {
+pub(super) fn run(global: &Global, args: &NormalizeArgs) -> anyhow::Result<Outcome> {
     surroundings::check_format(args.input_format.as_deref())?;
     let normalizer = Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?);
     let mut input: Box<dyn BufRead> = match args.path.as_str() {
@@ -29,7 +31,10 @@ pub(super) fn run(args: &NormalizeArgs) -> anyhow::Result<Outcome> {
         time_zone: args.time_zone.clone(),
         ..Origin::default()
     };
-    let schema = std::sync::Arc::new(Schema::ecs());
+    let mut schema = Schema::ecs();
+    let snapshot = Enrichment::load(&surroundings::config(global, Vec::new())?).snapshot();
+    let enricher = Enricher::new(&mut schema, snapshot)?;
+    let schema = std::sync::Arc::new(schema);
     let mut out = std::io::stdout().lock();
     let mut line = Vec::new();
     let mut number = 0;
@@ -50,14 +55,23 @@ pub(super) fn run(args: &NormalizeArgs) -> anyhow::Result<Outcome> {
             let text = String::from_utf8_lossy(&line);
             writeln!(out, "{}:{number}: {}", args.path, crate::table::harmless(&text))?;
             writeln!(out, "{}", normalizer.explain(&text, &origin, now))?;
-            continue;
         }
         let mut records = RawBatch::new();
         let index = records.origin(&origin);
         records.push(index, now, number as u64, &line);
         let frame = LogFrame { id: FrameId(1), now, rules_epoch: 0, snapshots_epoch: 0, records };
-        let batch = normalizer.normalize(&schema, frame);
+        // How many fields the format made, before others were added.
+        let mut own = 0;
+        let mut enrich = enricher.batch();
+        let batch = normalizer.normalize_with(&schema, frame, &mut |writer: &mut BatchWriter<'_>| {
+            own = writer.field_count();
+            enrich.complete(writer);
+        });
         for event in batch.events() {
+            if args.explain {
+                tell_added(&mut out, event, own)?;
+                continue;
+            }
             let mut map = Map::new();
             map.insert("@timestamp".to_owned(), json!(event.time().to_string()));
             for (id, value) in event.fields() {
@@ -67,6 +81,17 @@ pub(super) fn run(args: &NormalizeArgs) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Fine)
+}
+
+/// What was known of the event's values from elsewhere, in the manner of [`panoptes_normalize::Explanation`].
+fn tell_added(out: &mut impl Write, event: Event<'_>, own: usize) -> std::io::Result<()> {
+    let added = || event.fields().skip(own).filter(|it| it.0 != field::PANOPTES_ANOMALY);
+    let name = |id| event.batch().field_name(id);
+    let width = added().map(|it| name(it.0).len()).max().unwrap_or(0);
+    for (id, value) in added() {
+        writeln!(out, "added  {:width$}  {}", name(id), crate::table::harmless(&value.to_text()))?;
+    }
+    Ok(())
 }
 
 fn value_json(value: panoptes_model::Value<'_>) -> Value {

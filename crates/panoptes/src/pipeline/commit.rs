@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
+use panoptes_engine::Preparer;
 use panoptes_intake::{Submission, Submissions};
 use panoptes_model::{BATCH_RECORDS_MAX, FrameId, LogFrame, RawBatch, Timestamp};
 use panoptes_store::Store;
@@ -32,7 +33,7 @@ pub(super) fn run(
         let before = next;
         // Asked once per frame: all its events see these rules, whatever is loaded meanwhile.
         let preparer = in_force.get();
-        let (frames, placed) = frames(&mut group, &mut next, clock(), preparer.rules_epoch());
+        let (frames, placed) = frames(&mut group, &mut next, clock(), &preparer);
         match store.append(&frames) {
             Ok(()) => {
                 vitals.set_trouble(None);
@@ -81,7 +82,7 @@ fn frames(
     group: &mut [Submission],
     next: &mut FrameId,
     now: Timestamp,
-    rules_epoch: u64,
+    preparer: &Preparer,
 ) -> (Vec<LogFrame>, Vec<FrameId>) {
     let mut frames: Vec<LogFrame> = Vec::new();
     let mut placed = Vec::with_capacity(group.len());
@@ -90,7 +91,8 @@ fn frames(
         match frames.last_mut() {
             Some(last) if joins(&last.records, &batch) => last.records.append(&batch),
             _ => {
-                frames.push(LogFrame { id: *next, now, rules_epoch, snapshots_epoch: 0, records: batch });
+                let (rules_epoch, snapshots_epoch) = (preparer.rules_epoch(), preparer.snapshots_epoch());
+                frames.push(LogFrame { id: *next, now, rules_epoch, snapshots_epoch, records: batch });
                 *next = next.next();
             }
         }

@@ -144,13 +144,15 @@ impl Pipeline {
             let store = Arc::clone(&store);
             spawn("seal", move || seal::run(&store, &seal_receiver, clock))?
         };
-        let mut under_other_rules = 0_u64;
+        let (mut under_other_rules, mut with_other_snapshots) = (0_u64, 0_u64);
         // Frames may be in segments already but not in the checkpoint, or the other way round.
         for frame in log.frames_after(fold_through.min(store.sealed_through())) {
             match frame {
                 Ok(frame) => {
                     let is_new_to_fold = frame.id > fold_through;
                     under_other_rules += u64::from(is_new_to_fold && frame.rules_epoch != preparer.rules_epoch());
+                    let is_known_otherwise = frame.snapshots_epoch != preparer.snapshots_epoch();
+                    with_other_snapshots += u64::from(is_new_to_fold && is_known_otherwise);
                     folder.replay(preparer.prepare(frame))?;
                 }
                 Err(error) => tracing::error!("{}; going on with the rest", panoptes_stdx::ErrorChain(&error)),
@@ -160,6 +162,11 @@ impl Pipeline {
         folder.commit()?;
         if under_other_rules > 0 {
             tracing::info!("the rules have changed since {under_other_rules} frames of the log: they meet today's");
+        }
+        if with_other_snapshots > 0 {
+            tracing::info!(
+                "what events are enriched with has changed since {with_other_snapshots} frames of the log: they get today's"
+            );
         }
 
         let (to_prepare, from_commit) = bounded::<Numbered<Committed>>(FRAMES_MAX);

@@ -6,6 +6,7 @@ mod clients;
 mod commands;
 mod coverage;
 mod crash;
+mod enrichment;
 mod first_alert;
 mod reload;
 mod rules;

@@ -15,7 +15,7 @@ fn server(rules: &Path) -> Server {
     Server::of(binary()).config(&config).start()
 }
 
-fn rule(number: u32, title: &str, detection: &str) -> String {
+pub(crate) fn rule(number: u32, title: &str, detection: &str) -> String {
     format!(
         "title: {title}\nid: 22222222-0000-4000-8000-{number:012}\nlevel: high\nlogsource: {{product: linux, service: sshd}}\n\
          detection:\n    selection:\n        {detection}\n    condition: selection\n"
@@ -24,18 +24,18 @@ fn rule(number: u32, title: &str, detection: &str) -> String {
 
 /// When this returns, the line is in the log.
 #[track_caller]
-fn send(server: &Server, line: &str) {
+pub(crate) fn send(server: &Server, line: &str) {
     let answer = post(server.http(), "/logs", "text/plain", line.as_bytes()).expect("the server listens");
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-fn metric(server: &Server, name: &str) -> Option<String> {
+pub(crate) fn metric(server: &Server, name: &str) -> Option<String> {
     let metrics = get(server.http(), "/metrics").ok()?.body;
     Some(metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.to_owned())
 }
 
 #[track_caller]
-fn wait_for_metric(server: &Server, name: &str, value: &str) {
+pub(crate) fn wait_for_metric(server: &Server, name: &str, value: &str) {
     wait_until(LIMIT, &format!("{name} {value}"), || (metric(server, name).as_deref() == Some(value)).then_some(()));
 }
 
@@ -52,7 +52,7 @@ fn told(server: &Server) -> Vec<(String, u64)> {
 }
 
 #[track_caller]
-fn wait_for_alerts(server: &Server, expected: &[(&str, u64)]) {
+pub(crate) fn wait_for_alerts(server: &Server, expected: &[(&str, u64)]) {
     let expected: Vec<(String, u64)> = expected.iter().map(|(title, count)| ((*title).to_owned(), *count)).collect();
     wait_until(LIMIT, &format!("{expected:?}"), || (told(server) == expected).then_some(()));
 }

@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<Outcome
     let set = Arc::new(Drafts::gather(&drafts, &in_force)?.compile_all(&options)?);
     let rules = explained(&set, &find(&set, &args.rule)?);
     let normalizer = Normalizer::new(surroundings::normalize_options(None)?);
-    let preparer = Preparer::new(normalizer, Arc::clone(&set))?;
+    let preparer = surroundings::preparer(&config, normalizer, Arc::clone(&set))?;
 
     let mut told = Telling::new(args.format);
     let mut seen = 0;

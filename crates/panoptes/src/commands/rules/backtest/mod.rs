@@ -49,7 +49,7 @@ pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcom
 
     let normalizer = Normalizer::new(surroundings::normalize_options(None)?);
     let mut backtest = Backtest {
-        preparer: Preparer::new(normalizer, Arc::clone(&set))?,
+        preparer: surroundings::preparer(&config, normalizer, Arc::clone(&set))?,
         // As live: what was imported has windows of its own then, too.
         fold: Fold::new(Arc::clone(&set), server::fold_options(&config, FindingOrigin::Live)),
         range: since..until,

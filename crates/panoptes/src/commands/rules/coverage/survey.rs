@@ -36,7 +36,8 @@ pub(super) fn survey(config: &Config, files: Vec<RuleFile>, since: Timestamp) ->
     let options = CompileOptions { disabled: ids(&files), ..CompileOptions::default() };
     let (set, _) = RuleSet::compile(files, &options);
     let set = Arc::new(set);
-    let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), Arc::clone(&set))?;
+    let preparer =
+        surroundings::preparer(config, Normalizer::new(surroundings::normalize_options(None)?), Arc::clone(&set))?;
 
     let mut all = SeenFields::new();
     let work = |rebuilt: Rebuilt| of_frame(&preparer, &set, since, rebuilt);
