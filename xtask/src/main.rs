@@ -37,12 +37,14 @@ Chores of the repository. Each runs from any folder in it.
                              --tests FILE --tests-status N adds the counts of a log of `cargo test` to the closing line)
   cargo xtask licences       licences of all dependencies
   cargo xtask generate       writes the generated files: docs/config.schema.json
-  cargo xtask score          what is understood of the corpora: fail2ban, crowdsec, loghub, windows, or one of them
+  cargo xtask score          what is understood of the corpora: fail2ban, crowdsec, loghub, windows, or one of them; or of the
+                             staged week: behaviour
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
   cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
+  cargo xtask bench entities memory of profiles of users, hosts and addresses, up to a million of each
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
   cargo xtask help           this list
 ";
@@ -79,6 +81,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "correlation"] => bench::correlation(),
+        ["bench", "entities"] => bench::entities(),
         ["bench", "river", options @ ..] => bench::river(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Hits;
 use crate::anomaly::{NeverSeen, NeverSeenCounters, NeverSeenOptions, NeverSeenState};
+use crate::behaviour::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourState};
 use crate::finding::{self, Frame};
 use crate::rules::RuleSet;
 use crate::window::{WindowCounters, WindowOptions, WindowState, Windows};
@@ -16,6 +17,7 @@ use crate::window::{WindowCounters, WindowOptions, WindowState, Windows};
 pub struct DetectorOptions {
     pub windows: WindowOptions,
     pub never_seen: NeverSeenOptions,
+    pub behaviour: BehaviourOptions,
 }
 
 /// What was not counted or not told, since the start (across checkpoints).
@@ -23,6 +25,7 @@ pub struct DetectorOptions {
 pub struct DetectorCounters {
     pub windows: WindowCounters,
     pub never_seen: NeverSeenCounters,
+    pub behaviour: BehaviourCounters,
 }
 
 /// All state of detection. Serialise it with any format; [`Detector::restore`] reads it.
@@ -30,6 +33,7 @@ pub struct DetectorCounters {
 pub struct Checkpoint {
     windows: WindowState,
     never_seen: NeverSeenState,
+    behaviour: BehaviourState,
 }
 
 /// Turns hits into findings. See the crate's page for the contract.
@@ -39,24 +43,31 @@ pub struct Detector {
     options: DetectorOptions,
     windows: Windows,
     never_seen: NeverSeen,
+    behaviour: Behaviour,
 }
 
 impl Detector {
     pub fn new(rules: Arc<RuleSet>, options: DetectorOptions) -> Self {
         let windows = Windows::new(&rules, options.windows);
-        Self { windows, never_seen: NeverSeen::new(options.never_seen), rules, options }
+        let (never_seen, behaviour) = (NeverSeen::new(options.never_seen), Behaviour::new(options.behaviour));
+        Self { windows, never_seen, behaviour, rules, options }
     }
 
     /// Continues from a checkpoint. State of rules that have changed since, or are gone, is dropped.
     pub fn restore(rules: Arc<RuleSet>, options: DetectorOptions, checkpoint: Checkpoint) -> Self {
         let windows = Windows::restore(&rules, options.windows, checkpoint.windows);
         let never_seen = NeverSeen::restore(options.never_seen, checkpoint.never_seen);
-        Self { windows, never_seen, rules, options }
+        let behaviour = Behaviour::restore(options.behaviour, checkpoint.behaviour);
+        Self { windows, never_seen, behaviour, rules, options }
     }
 
     /// What to write into a checkpoint, between two calls of [`fold`](Self::fold).
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { windows: self.windows.state(&self.rules), never_seen: self.never_seen.state() }
+        Checkpoint {
+            windows: self.windows.state(&self.rules),
+            never_seen: self.never_seen.state(),
+            behaviour: self.behaviour.state(),
+        }
     }
 
     /// Goes on with another rule set; rules that are in both keep their state.
@@ -69,7 +80,11 @@ impl Detector {
     }
 
     pub fn counters(&self) -> DetectorCounters {
-        DetectorCounters { windows: self.windows.counters(), never_seen: self.never_seen.counters() }
+        DetectorCounters {
+            windows: self.windows.counters(),
+            never_seen: self.never_seen.counters(),
+            behaviour: self.behaviour.counters(),
+        }
     }
 
     /// Takes in one batch whose clock is `now`. Every finding that its events complete is in `out` afterwards.
@@ -107,6 +122,12 @@ impl Detector {
             if let Some(event) = batch.event(*index as usize) {
                 self.never_seen.observe(out, event, *hash, origin);
             }
+        }
+        if !rules.behaviour.is_none() {
+            for event in batch.events() {
+                self.behaviour.observe(out, rules.behaviour, event, &frame);
+            }
+            self.behaviour.end_frame(out, rules.behaviour, &frame);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Frame<'b> {
     pub(crate) origin: FindingOrigin,
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(VALUE_BYTES_MAX);
     let cut = text.get(..end).unwrap_or_default();
     if end < text.len() { format!("{cut}…") } else { cut.to_owned() }
@@ -79,6 +79,16 @@ fn context_of(event: Option<Event<'_>>, rule: &Rule, entities: &[Entity], mut co
             break;
         }
         if !entities.iter().chain(&context).any(|it| it.field == name) {
+            context.extend(entity(event, name));
+        }
+    }
+    context
+}
+
+/// What is worth showing of an event of a detector that is no rule, beside whom it is about.
+pub(crate) fn context_beside(event: Event<'_>, entities: &[Entity], mut context: Vec<Entity>) -> Vec<Entity> {
+    for name in CONTEXT {
+        if context.len() < CONTEXT_MAX && !entities.iter().chain(&context).any(|it| it.field == *name) {
             context.extend(entity(event, name));
         }
     }

@@ -9,7 +9,7 @@ use crate::Fold;
 
 /// Counts up with every change of what lies in a checkpoint. Another version's checkpoint is not read: the caller
 /// then folds the log from the start of what it still has, with empty state.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {

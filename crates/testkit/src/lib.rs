@@ -6,6 +6,7 @@
 //! * [`Server`]: `panoptes run` in a temporary folder, with everything that hurts: `kill -9`, restart.
 //! * [`traces`]: what somebody without the key could read in a data folder.
 //! * [`corpora`]: the public data sets, which lie outside the repository.
+//! * [`staged_week`]: a company with habits, and forty oddities planted among them.
 //!
 //! # Invariants
 //! * Nothing waits for a fixed time: whatever is waited for is polled until a deadline ([`wait_until`]).
@@ -18,6 +19,7 @@ mod http;
 mod matching;
 mod process;
 mod server;
+pub mod staged_week;
 pub mod traces;
 mod waiting;
 

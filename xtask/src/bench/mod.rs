@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use self::load::Load;
 pub(crate) use self::normalize::normalize;
 use self::server::{Scratch, Server};
-pub(crate) use self::sigma::{correlation, sigma};
+pub(crate) use self::sigma::{correlation, entities, sigma};
 use crate::run;
 
 /// How many events each load has, unless told otherwise: some 20 seconds' worth at the rate that is asked for.

@@ -13,6 +13,11 @@ pub(crate) fn correlation() -> anyhow::Result<bool> {
     detect("correlation", &[])
 }
 
+/// Its bench `entities`: what profiles of users, hosts and addresses take.
+pub(crate) fn entities() -> anyhow::Result<bool> {
+    detect("entities", &[])
+}
+
 fn detect(name: &str, options: &[&str]) -> anyhow::Result<bool> {
     let mut bench = run::cargo();
     if let Some(corpora) = run::corpora() {

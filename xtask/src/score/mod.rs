@@ -18,8 +18,15 @@ use serde_json::Value;
 
 use crate::run;
 
-/// All suites, or `only` one of them: `fail2ban`, `crowdsec`, `loghub` or `windows`; with `binary`, or with what is built for it.
+/// All suites, or `only` one of them: `fail2ban`, `crowdsec`, `loghub` or `windows`; with `binary`, or with what is built
+/// for it. Or `behaviour`, which needs neither binary nor corpora.
 pub(crate) fn run(only: Option<&str>, binary: Option<&str>) -> anyhow::Result<bool> {
+    if only == Some("behaviour") {
+        for line in behaviour()? {
+            println!("{line}");
+        }
+        return Ok(true);
+    }
     let panoptes = match binary {
         Some(path) => Path::new(path).canonicalize().with_context(|| format!("there is no {path}"))?,
         None => run::build_panoptes(false)?,
@@ -50,6 +57,9 @@ fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
     if wanted("fail2ban") {
         lines.extend(fail2ban(&corpora)?);
     }
+    if only.is_none() {
+        lines.extend(behaviour()?);
+    }
     if wanted("crowdsec") {
         lines.extend(crowdsec::score(panoptes, &corpora)?);
     }
@@ -60,7 +70,7 @@ fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
         lines.extend(windows(panoptes, &corpora)?);
     }
     if lines.is_empty() {
-        bail!("there is no suite `{}`; there are fail2ban, crowdsec, loghub and windows", only.unwrap_or_default());
+        bail!("there is no suite `{}`; there are fail2ban, crowdsec, loghub, windows and behaviour", only.unwrap_or_default());
     }
     Ok(lines)
 }
@@ -88,6 +98,15 @@ fn fail2ban(corpora: &Path) -> anyhow::Result<Vec<String>> {
     let arguments = ["test", "--quiet", "--workspace", "--test", "fail2ban", "--", "--nocapture"];
     let text = run::output(run::cargo().env("PANOPTES_CORPORA", corpora).args(arguments))?;
     Ok(text.lines().filter(|it| is_score(it)).map(|it| format!("fail2ban   {it}")).collect())
+}
+
+/// The staged week: what was planted and found, and what else was said.
+fn behaviour() -> anyhow::Result<Vec<String>> {
+    // Of the workspace, as above.
+    let name = "planted_oddities_are_found_and_hardly_anything_else_is";
+    let arguments = ["test", "--quiet", "--workspace", "--test", "behaviour", "--", "--nocapture", name];
+    let text = run::output(run::cargo().args(arguments))?;
+    Ok(text.lines().filter(|it| is_score(it)).map(|it| format!("behaviour  {it}")).collect())
 }
 
 /// What the test prints itself: neither the frame that the test runner puts around it, nor the misses, which are

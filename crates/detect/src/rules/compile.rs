@@ -10,6 +10,7 @@ use super::correlation::{Known, compile as compile_correlation};
 use super::error::RuleError;
 use super::load::{Document, Parsed, load};
 use super::{Body, CompileOptions, RULES_MAX, Rule, RuleFile, RuleMeta, RuleSet, filter};
+use crate::behaviour::Reporting;
 use crate::sigma::{Engine, Mapping, Matcher, Program, is_everything};
 
 /// Sigma lets a rule leave its level out; such a rule is neither noise nor an emergency.
@@ -50,7 +51,7 @@ pub(super) fn compile(files: &[RuleFile], options: &CompileOptions) -> (RuleSet,
     errors.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     let detector = crate::anomaly::never_seen_meta(true).summary;
     let wants_patterns = detector.level >= options.min_level && !options.disabled.contains(&detector.id);
-    (set.finish(wants_patterns, mapped), errors)
+    (set.finish(wants_patterns, Reporting::of(options), mapped), errors)
 }
 
 /// What rules mean beside their own text: a set with another mapping is another set.
@@ -341,7 +342,7 @@ impl Building {
         }
     }
 
-    fn finish(mut self, wants_patterns: bool, mapped: u128) -> RuleSet {
+    fn finish(mut self, wants_patterns: bool, behaviour: Reporting, mapped: u128) -> RuleSet {
         // A correlation that nobody hears of need not run, nor what only it counts. Members come before what counts
         // them, so going backwards settles each rule once.
         let mut is_needed = vec![false; self.rules.len()];
@@ -358,11 +359,15 @@ impl Building {
             _ => None,
         });
         let engine = Engine::build(self.program, self.mapping, matchers);
-        let reports = self.rules.iter().map(|rule| u128::from(rule.meta.reports)).chain([wants_patterns.into()]);
+        let reports = self
+            .rules
+            .iter()
+            .map(|rule| u128::from(rule.meta.reports))
+            .chain([wants_patterns.into(), behaviour.bits().into()]);
         let all = self.fingerprints.iter().copied().chain(reports).chain([mapped]);
         let parts: Vec<[u8; 16]> = all.map(u128::to_le_bytes).collect();
         let parts: Vec<&[u8]> = parts.iter().map(|it| it.as_slice()).collect();
-        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, engine, wants_patterns }
+        RuleSet { fingerprint: content_hash(&parts), rules: self.rules, engine, wants_patterns, behaviour }
     }
 }
 

@@ -14,6 +14,7 @@ use panoptes_model::{Event, RuleSummary, Severity};
 
 pub(crate) use self::correlation::{Correlation, CorrelationKind, KeyField};
 pub use self::error::RuleError;
+use crate::behaviour::Reporting;
 use crate::sigma::{Engine, Explanation, LowerError, Matcher};
 
 /// The largest rule file. A larger one is an error of that file.
@@ -108,6 +109,8 @@ pub struct RuleSet {
     pub(crate) fingerprint: u128,
     /// Whether the detector of never-seen messages may report.
     pub(crate) wants_patterns: bool,
+    /// Which detectors of behaviour may report.
+    pub(crate) behaviour: Reporting,
 }
 
 impl RuleSet {
@@ -123,7 +126,8 @@ impl RuleSet {
 
     /// What each detector is that needs no rule.
     pub fn detectors(&self) -> Vec<RuleMeta> {
-        vec![crate::anomaly::never_seen_meta(self.wants_patterns)]
+        let never_seen = crate::anomaly::never_seen_meta(self.wants_patterns);
+        std::iter::once(never_seen).chain(self.behaviour.metas()).collect()
     }
 
     /// Changes with any rule, and with which of them report.

@@ -29,7 +29,7 @@ fn home() -> tempfile::TempDir {
     ];
     std::fs::write(home.path().join("rules.yml"), rules.concat()).expect("a file can be written");
     let config = format!(
-        "[rules]\nshipped = false\npaths = [{:?}]\ndisabled = [\"44444444-0000-4000-8000-000000000005\"]\n[detect.never_seen]\nenabled = false\n",
+        "[rules]\nshipped = false\npaths = [{:?}]\ndisabled = [\"44444444-0000-4000-8000-000000000005\", \"behaviour\"]\n[detect.never_seen]\nenabled = false\n",
         home.path().join("rules.yml")
     );
     std::fs::write(home.path().join("panoptes.toml"), config).expect("a file can be written");

@@ -111,7 +111,7 @@ fn rules(config: &Config, args: &BacktestArgs) -> anyhow::Result<Arc<RuleSet>> {
     // All others make no findings, and are not even asked unless one of these counts them.
     let others = all.rules().enumerate().filter(|(index, _)| !wanted.contains(index));
     let mut disabled: BTreeSet<String> = others.map(|(_, it)| it.summary.id.clone()).collect();
-    disabled.insert(panoptes_detect::NEVER_SEEN_RULE_ID.to_owned());
+    disabled.extend([panoptes_detect::NEVER_SEEN_RULE_ID, panoptes_detect::BEHAVIOUR_RULE_IDS].map(str::to_owned));
     let options = CompileOptions { min_level: Severity::Informational, disabled, ..CompileOptions::default() };
     let set = drafts.compile_all(&options)?;
     for index in &wanted {

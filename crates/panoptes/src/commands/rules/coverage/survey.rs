@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use panoptes_config::Config;
-use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleFile, RuleSet};
+use panoptes_detect::{BEHAVIOUR_RULE_IDS, CompileOptions, NEVER_SEEN_RULE_ID, RuleFile, RuleSet};
 use panoptes_engine::Preparer;
 use panoptes_model::{FieldId, Timestamp, Value};
 use panoptes_store::StoreReader;
@@ -29,7 +29,8 @@ pub(super) fn survey(config: &Config, files: Vec<RuleFile>, since: Timestamp) ->
     // The mappings are all that is needed: rules that nobody hears of are asked about nothing.
     let ids = |files: &[RuleFile]| {
         let (set, _) = RuleSet::compile(files.to_vec(), &CompileOptions::default());
-        set.rules().map(|it| it.summary.id.clone()).chain([NEVER_SEEN_RULE_ID.to_owned()]).collect()
+        let detectors = [NEVER_SEEN_RULE_ID, BEHAVIOUR_RULE_IDS].map(str::to_owned);
+        set.rules().map(|it| it.summary.id.clone()).chain(detectors).collect()
     };
     let options = CompileOptions { disabled: ids(&files), ..CompileOptions::default() };
     let (set, _) = RuleSet::compile(files, &options);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use panoptes_detect::testing::RuleTest;
-use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleError, RuleSet};
+use panoptes_detect::{BEHAVIOUR_RULE_IDS, CompileOptions, NEVER_SEEN_RULE_ID, RuleError, RuleSet};
 use panoptes_engine::{LogFrame, Preparer};
 use panoptes_model::{EventBatch, FrameId, Origin, RawBatch, Timestamp};
 use serde_json::{Value, json};
@@ -77,8 +77,10 @@ pub(super) fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Outcome> {
     let tested: Vec<String> =
         given.files.iter().map(|it| it.path.clone()).chain(given.unreadable.iter().map(|it| it.path.clone())).collect();
     // Every rule may speak: a test is about what a rule says, not about whether somebody wants to hear it.
-    let options =
-        CompileOptions { disabled: BTreeSet::from([NEVER_SEEN_RULE_ID.to_owned()]), ..CompileOptions::default() };
+    let options = CompileOptions {
+        disabled: BTreeSet::from([NEVER_SEEN_RULE_ID, BEHAVIOUR_RULE_IDS].map(str::to_owned)),
+        ..CompileOptions::default()
+    };
     let (set, found) = Drafts::among(given, in_force.files).compile(&options);
     let set = Arc::new(set);
     let mut errors: BTreeMap<String, Vec<RuleError>> = BTreeMap::new();
