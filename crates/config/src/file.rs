@@ -244,6 +244,8 @@ pub struct RulesSection {
     pub shipped: bool,
     /// Files and folders of further Sigma rules.
     pub paths: Vec<String>,
+    /// Files and folders of service formats (TOML); they are asked before those that come with Panoptes.
+    pub formats: Vec<String>,
     /// Ids of rules to leave out.
     pub disabled: Vec<String>,
     /// Rules below this level are left out.
@@ -252,7 +254,13 @@ pub struct RulesSection {
 
 impl Default for RulesSection {
     fn default() -> Self {
-        Self { shipped: true, paths: Vec::new(), disabled: Vec::new(), min_level: Level::Informational }
+        Self {
+            shipped: true,
+            paths: Vec::new(),
+            formats: Vec::new(),
+            disabled: Vec::new(),
+            min_level: Level::Informational,
+        }
     }
 }
 

@@ -126,6 +126,8 @@ pub struct FileWatch {
 pub struct RulesConfig {
     pub shipped: bool,
     pub paths: Vec<PathBuf>,
+    /// Of service formats.
+    pub formats: Vec<PathBuf>,
     pub disabled: BTreeSet<String>,
     pub min_level: Severity,
 }
@@ -253,9 +255,11 @@ impl Reader<'_> {
         let containers = self.containers(&written, is_default);
         let followed = files.iter().flat_map(|it| &it.paths).chain(containers.iter().flat_map(|it| &it.paths));
         let alerts = self.alerts(&written, &data_dir, followed);
-        let rule_paths: Vec<_> = (written.rules.paths.iter().enumerate())
-            .map(|(index, it)| self.path(&format!("rules.paths[{index}]"), it))
-            .collect();
+        let mut all = |key: &str, paths: &[String]| -> Vec<PathBuf> {
+            (paths.iter().enumerate()).map(|(index, it)| self.path(&format!("rules.{key}[{index}]"), it)).collect()
+        };
+        let rule_paths = all("paths", &written.rules.paths);
+        let formats = all("formats", &written.rules.formats);
         let enrich = self.enrich(&mut written.enrich);
         // What is shown means the same from everywhere.
         written.files = Some(sections.into_iter().zip(&files).map(|(it, watch)| it.with_paths(&watch.paths)).collect());
@@ -263,6 +267,7 @@ impl Reader<'_> {
             written.containers.paths.clone_from(&containers.paths);
         }
         written.rules.paths = rule_paths.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        written.rules.formats = formats.iter().map(|it| it.to_string_lossy().into_owned()).collect();
         written.alerts.file = alerts.file.as_ref().map(|it| it.to_string_lossy().into_owned());
         written.data_dir = Some(data_dir.to_string_lossy().into_owned());
         written.key_file = Some(key_file.to_string_lossy().into_owned());
@@ -283,6 +288,7 @@ impl Reader<'_> {
             rules: RulesConfig {
                 shipped: written.rules.shipped,
                 paths: rule_paths,
+                formats,
                 disabled: written.rules.disabled.iter().cloned().collect(),
                 min_level: written.rules.min_level.into(),
             },

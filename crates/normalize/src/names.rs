@@ -492,6 +492,7 @@ pub(crate) fn classify(writer: &mut BatchWriter<'_>) {
             }
         }
     }
+    classify_login(writer);
     let status = match writer.get(field::HTTP_RESPONSE_STATUS_CODE) {
         Some(Value::Integer(status)) => status,
         _ => return,
@@ -520,6 +521,26 @@ pub(crate) fn classify(writer: &mut BatchWriter<'_>) {
     }
     if let Some(outcome) = outcome.filter(|_| !writer.has(field::EVENT_OUTCOME)) {
         writer.text(field::EVENT_OUTCOME, outcome);
+    }
+}
+
+/// An action that is a login by its name, and how it ended: `{"event":"user.login","success":false}`.
+fn classify_login(writer: &mut BatchWriter<'_>) {
+    if writer.has(field::EVENT_CATEGORY) || !writer.has(field::EVENT_OUTCOME) {
+        return;
+    }
+    let is_login = match writer.get(field::EVENT_ACTION) {
+        Some(Value::Text(action)) if action.len() <= 64 => {
+            let action = action.to_ascii_lowercase();
+            ["login", "log_in", "logon", "signin", "sign_in", "sign-in", "authentication", "authenticate"]
+                .iter()
+                .any(|it| action.contains(it))
+        }
+        _ => false,
+    };
+    if is_login {
+        writer.text(field::EVENT_CATEGORY, "authentication");
+        writer.text(field::EVENT_TYPE, "start");
     }
 }
 

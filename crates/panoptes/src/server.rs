@@ -21,7 +21,6 @@ use panoptes_intake::inputs::{
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
-use panoptes_normalize::{Normalizer, Options as NormalizeOptions};
 use panoptes_store::Store;
 use panoptes_store::lock::DataLock;
 use tokio::net::TcpListener;
@@ -84,7 +83,7 @@ impl Core {
         let key = surroundings::key(config)?;
         let count = rules.len();
         let preparer =
-            Preparer::new(Normalizer::new(NormalizeOptions::default()), Arc::clone(&rules))?.with_snapshot(snapshot)?;
+            Preparer::new(surroundings::normalizer(config, None)?, Arc::clone(&rules))?.with_snapshot(snapshot)?;
         let catalog = surroundings::catalog(config, &key, OpenMode::Create)?;
         let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;

@@ -10,7 +10,7 @@ use panoptes_config::{Config, Environment, Override, SyslogTlsConfig, TlsCertifi
 use panoptes_detect::{CompileOptions, RuleSet};
 use panoptes_engine::Preparer;
 use panoptes_intake::inputs::TlsFiles;
-use panoptes_normalize::{Normalizer, Options as NormalizeOptions, Zone};
+use panoptes_normalize::{Normalizer, Options as NormalizeOptions, ServiceFile, ServiceFormats, Zone};
 use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
 use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
@@ -160,13 +160,47 @@ pub(crate) fn store_options(config: &Config) -> StoreOptions {
     }
 }
 
-/// What the normaliser assumes where a source says nothing.
-pub(crate) fn normalize_options(time_zone: Option<&str>) -> anyhow::Result<NormalizeOptions> {
-    let time_zone = match time_zone {
-        Some(name) => Zone::named(name).with_context(|| format!("cannot use the time zone `{name}`"))?,
-        None => Zone::default(),
-    };
-    Ok(NormalizeOptions { time_zone })
+/// The normaliser with the service formats of the configuration; what is wrong with their files is told on standard
+/// error, and the others work.
+pub(crate) fn normalizer(config: &Config, time_zone: Option<&str>) -> anyhow::Result<Normalizer> {
+    let options = NormalizeOptions { time_zone: zone(time_zone)? };
+    if config.rules.formats.is_empty() {
+        return Ok(Normalizer::new(options));
+    }
+    let mut files = Vec::new();
+    for path in &config.rules.formats {
+        service_files(path, &mut files)?;
+    }
+    let (formats, errors) = ServiceFormats::with_built_in(&files);
+    for error in errors {
+        tracing::warn!("{error}");
+    }
+    Ok(Normalizer::with_services(options, Arc::new(formats)))
+}
+
+/// The time zone of this name; without one, what is assumed where a source says nothing.
+pub(crate) fn zone(name: Option<&str>) -> anyhow::Result<Zone> {
+    name.map_or_else(
+        || Ok(Zone::default()),
+        |name| Zone::named(name).with_context(|| format!("cannot use the time zone `{name}`")),
+    )
+}
+
+/// The file `path`, or the `.toml` files in the folder, in the order of their names.
+fn service_files(path: &Path, files: &mut Vec<ServiceFile>) -> anyhow::Result<()> {
+    let unreadable = || format!("cannot read the service formats in {}", path.display());
+    let mut paths = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries: std::io::Result<Vec<_>> = std::fs::read_dir(path).with_context(unreadable)?.collect();
+        paths = entries.with_context(unreadable)?.into_iter().map(|it| it.path()).collect();
+        paths.retain(|it| it.extension().is_some_and(|it| it == "toml"));
+        paths.sort();
+    }
+    for path in paths {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.push(ServiceFile { name: path.display().to_string(), text });
+    }
+    Ok(())
 }
 
 /// Refuses a format that does not exist.

@@ -65,6 +65,7 @@ const ALL: &[(&str, &str)] = shipped![
     "hestiacp.toml",
     "home_assistant.toml",
     "horde.toml",
+    "iis.toml",
     "immich.toml",
     "jellyfin.toml",
     "jenkins.toml",

@@ -6,6 +6,10 @@ use crate::time::{Civil, Parts};
 
 /// How long a shape may be.
 const ITEMS_MAX: usize = 48;
+/// How long a month's, weekday's or zone's name may be; of a longer one the rest does not fit what follows.
+const NAME_CHARACTERS_MAX: usize = 32;
+/// How many digits of a fraction are read; more do not fit what follows.
+const FRACTION_DIGITS_MAX: usize = 32;
 
 /// A shape of times: the letters of `strftime` that logs need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,14 +177,14 @@ fn digits(rest: &mut &str, least: usize, most: usize) -> Option<u64> {
 }
 
 fn letters<'t>(rest: &mut &'t str) -> Option<&'t str> {
-    let length = rest.chars().take_while(|it| it.is_alphabetic()).map(char::len_utf8).sum();
+    let length = rest.chars().take(NAME_CHARACTERS_MAX).take_while(|it| it.is_alphabetic()).map(char::len_utf8).sum();
     if length == 0 { None } else { take(rest, length) }
 }
 
 /// `.123` or `,123` as nanoseconds; nothing if there are no digits.
 fn fraction(rest: &mut &str) -> u32 {
     let Some(after) = rest.strip_prefix(['.', ',']) else { return 0 };
-    let length = after.bytes().take_while(u8::is_ascii_digit).count();
+    let length = after.bytes().take(FRACTION_DIGITS_MAX).take_while(u8::is_ascii_digit).count();
     if length == 0 {
         return 0;
     }
@@ -299,6 +303,8 @@ mod tests {
                 "{text}"
             );
         }
+        assert_eq!(read("%b %H", &format!("{} 10", "jan".repeat(11))), "", "a name without end");
+        assert_eq!(read("%H:%M:%S x", &format!("10:30:00.{} x", "7".repeat(33))), "", "a fraction without end");
         assert!(Clock::parse("%Y-%m-%d").is_err() && Clock::parse("%Q").is_err() && Clock::parse("%H%").is_err());
         assert!(Clock::parse(&"%H".repeat(ITEMS_MAX + 1)).is_err());
     }

@@ -82,7 +82,7 @@ impl Walk<'_> {
                 }
                 Some(Op::Blanks) => {
                     let blanks = rest.bytes().take_while(|it| matches!(it, b' ' | b'\t')).count();
-                    if blanks == 0 {
+                    if blanks == 0 || !self.effort.spend(blanks) {
                         return false;
                     }
                     at += blanks;
@@ -103,7 +103,9 @@ impl Walk<'_> {
                         Shape::Rest => return self.open(step, slot, start, self.text.len(), true),
                         Shape::Word => {
                             let length = rest.bytes().take_while(|it| !matches!(it, b' ' | b'\t')).count();
-                            return length > 0 && self.open(step, slot, start, start + length, false);
+                            return length > 0
+                                && self.effort.spend(length)
+                                && self.open(step, slot, start, start + length, false);
                         }
                         Shape::OneOf(texts) => {
                             return texts.iter().filter(|it| rest.starts_with(&***it)).any(|it| {
@@ -111,13 +113,21 @@ impl Walk<'_> {
                                 self.run(step + 1, start + it.len())
                             });
                         }
-                        shape => match fixed_end(shape, rest, self.received_at) {
-                            Some((from, to, end)) => {
-                                self.found.set(slot, start + from, start + to);
-                                at = start + end;
+                        shape => {
+                            let found = fixed_end(shape, rest, self.received_at);
+                            // A quote that does not close was looked for to the end.
+                            let looked_at = match found {
+                                Some((_, _, end)) => end,
+                                None if matches!(shape, Shape::Quoted) => rest.len(),
+                                None => 0,
+                            };
+                            if !self.effort.spend(looked_at) {
+                                return false;
                             }
-                            None => return false,
-                        },
+                            let Some((from, to, end)) = found else { return false };
+                            self.found.set(slot, start + from, start + to);
+                            at = start + end;
+                        }
                     }
                 }
             }
@@ -361,6 +371,21 @@ mod tests {
         assert!(find(&template, &text, Timestamp(0), &mut effort).is_none());
         // Spent, and not far below nothing: each of the few steps under way noticed.
         assert!(effort.0 <= 0 && effort.0 > -200_000, "{}", effort.0);
+    }
+
+    #[test]
+    fn long_words_and_open_quotes_are_paid_for() {
+        for (pattern, text) in [
+            ("{*}{? }{b:word} end", "a".repeat(300_000)),
+            ("{*}{?,}{ }{b:word}x", " ".repeat(300_000)),
+            ("{*}{?,}{b:quoted} end", "\"a".repeat(150_000)),
+            ("{*}{?,}{n:number} end", "7".repeat(300_000)),
+            ("{*}{?,}{@timestamp:%S %H} end", format!("10.{}", "7".repeat(300_000))),
+        ] {
+            let template = Template::parse(pattern, &Schema::ecs(), false).unwrap();
+            let mut effort = Effort::for_text(&text);
+            assert!(find(&template, &text, Timestamp(0), &mut effort).is_none(), "{pattern}");
+        }
     }
 
     proptest! {

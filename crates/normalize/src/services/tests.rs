@@ -274,6 +274,71 @@ fn hostile_text_is_read_in_bounded_time() {
     }
 }
 
+/// The fixed texts of all shipped patterns, and what may stand between them.
+fn fragments() -> Vec<String> {
+    let schema = Schema::ecs();
+    let mut fragments: Vec<String> = [
+        "203.0.113.9",
+        "[2001:db8::7]:22",
+        "::ffff:1.2.3.4",
+        "\"",
+        "'",
+        " ",
+        "=",
+        "<",
+        ">",
+        "(",
+        ")",
+        "bob",
+        "ü",
+        "7",
+        "10:30:00",
+        "2024-01-15 10:30:00 ",
+        "Jan 15 10:30:00 h ",
+        "[",
+        "]: ",
+        ",",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for file in built_in::files() {
+        let definition = file::read(&file, &schema, &mut Vec::new()).unwrap();
+        fragments
+            .extend(definition.programs.iter().map(|it| format!("Jan 15 10:30:00 h {}[7]: ", it.replace('*', "x"))));
+        let templates =
+            definition.patterns.iter().map(|it| &it.template).chain(definition.lines.iter().map(|it| &it.template));
+        for op in templates.flat_map(|it| &it.ops) {
+            match op {
+                template::Op::Literal(literal) => fragments.push(literal.text.to_string()),
+                template::Op::Capture(template::Capture { shape: template::Shape::OneOf(texts), .. }) => {
+                    fragments.extend(texts.iter().map(ToString::to_string));
+                }
+                _ => {}
+            }
+        }
+    }
+    fragments
+}
+
+#[test]
+fn nothing_made_of_the_shipped_texts_panics() {
+    let fragments = fragments();
+    assert!(fragments.len() > 2_000);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(2_000));
+    let strategy = prop::collection::vec(prop::sample::select(fragments), 0..12);
+    runner
+        .run(&strategy, |parts| {
+            let line = parts.concat();
+            let mut records = RawBatch::new();
+            let origin = records.origin(&Origin::default());
+            records.push(origin, now(), 1, line.as_bytes());
+            let frame = LogFrame { id: FrameId(1), now: now(), rules_epoch: 0, snapshots_epoch: 0, records };
+            prop_assert_eq!(Normalizer::default().normalize(&Arc::new(Schema::ecs()), frame).len(), 1);
+            Ok(())
+        })
+        .unwrap();
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(line: Vec<u8>, text in "[\\[\\] A-Za-z0-9:./{}=<>'\"%-]{0,80}") {

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use panoptes_config::Config;
 use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Timestamp};
-use panoptes_normalize::Normalizer;
 use panoptes_store::StoreReader;
 use panoptes_store::pivot::FieldValue;
 use panoptes_store::search::{Evidence, Found, SearchOptions, SearchRequest, Searcher, Table};
@@ -31,7 +30,7 @@ impl Asking {
             .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
         // The rules only give their fields fixed ids; without them every field is found all the same.
         let rules = Arc::new(surroundings::rules(&config, &[], true)?);
-        let preparer = surroundings::preparer(&config, Normalizer::new(surroundings::normalize_options(None)?), rules)?;
+        let preparer = surroundings::preparer(&config, surroundings::normalizer(&config, None)?, rules)?;
         let hot = hot_events(&reader, &preparer);
         let options = SearchOptions {
             memory_bytes_max: config.store.query_bytes_max as usize,

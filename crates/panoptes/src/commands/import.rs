@@ -18,7 +18,7 @@ use crate::{console, surroundings, time};
 pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome> {
     let config = surroundings::config(global, Vec::new())?;
     surroundings::check_format(args.input_format.as_deref())?;
-    surroundings::normalize_options(args.time_zone.as_deref())?;
+    surroundings::zone(args.time_zone.as_deref())?;
     if let Some(source) = &args.source {
         panoptes_intake::check_source(source).with_context(|| format!("`{source}` cannot name a source"))?;
     }

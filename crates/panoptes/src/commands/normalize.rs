@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use anyhow::Context as _;
 use panoptes_enrich::Enricher;
 use panoptes_model::{BatchWriter, Event, FrameId, LogFrame, Origin, RawBatch, Schema, field};
-use panoptes_normalize::Normalizer;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Global, NormalizeArgs};
@@ -18,7 +17,8 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn run(global: &Global, args: &NormalizeArgs) -> anyhow::Result<Outcome> {
     surroundings::check_format(args.input_format.as_deref())?;
-    let normalizer = Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?);
+    let config = surroundings::config(global, Vec::new())?;
+    let normalizer = surroundings::normalizer(&config, args.time_zone.as_deref())?;
     let mut input: Box<dyn BufRead> = match args.path.as_str() {
         "-" => Box::new(std::io::stdin().lock()),
         path => Box::new(BufReader::new(std::fs::File::open(path).with_context(|| format!("cannot read {path}"))?)),
@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, args: &NormalizeArgs) -> anyhow::Result<Outco
         ..Origin::default()
     };
     let mut schema = Schema::ecs();
-    let snapshot = Enrichment::load(&surroundings::config(global, Vec::new())?).snapshot();
+    let snapshot = Enrichment::load(&config).snapshot();
     let enricher = Enricher::new(&mut schema, snapshot)?;
     let schema = std::sync::Arc::new(schema);
     let mut out = std::io::stdout().lock();

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use panoptes_engine::{Fold, LogFrame};
 use panoptes_intake::inputs::{Import, ImportConfig, Progress};
 use panoptes_model::{Alert, AlertUpdate, Finding, FindingOrigin, FrameId, RawBatch, Severity};
-use panoptes_normalize::Normalizer;
 use serde_json::json;
 
 use crate::cli::{Format, Global, ScanArgs};
@@ -24,7 +23,7 @@ const ALERTS_SHOWN_MAX: usize = 10_000;
 pub(super) fn run(global: &Global, args: &ScanArgs) -> anyhow::Result<Outcome> {
     let config = surroundings::config(global, Vec::new())?;
     let rules = Arc::new(surroundings::rules(&config, &args.rules, !args.no_shipped_rules)?);
-    let normalizer = Normalizer::new(surroundings::normalize_options(args.time_zone.as_deref())?);
+    let normalizer = surroundings::normalizer(&config, args.time_zone.as_deref())?;
     let preparer = surroundings::preparer(&config, normalizer, Arc::clone(&rules))?;
     surroundings::check_format(args.input_format.as_deref())?;
     let mut fold = Fold::new(rules, server::fold_options(&config, FindingOrigin::Scan));

@@ -72,6 +72,27 @@ fn sources_and_entities_are_told_from_the_evidence() {
 }
 
 #[test]
+fn services_of_ones_own_are_understood_and_mistakes_in_them_told() {
+    let home = tempfile::tempdir().unwrap();
+    let formats = home.path().join("formats");
+    std::fs::create_dir(&formats).unwrap();
+    let shop = "service = \"shop\"\nprograms = [\"shopd\"]\n[[event]]\npattern = \"Login of {user.name} from {source} refused\"\n\
+                category = \"authentication\"\ntype = \"start\"\naction = \"shop_login\"\noutcome = \"failure\"\n";
+    std::fs::write(formats.join("shop.toml"), shop).unwrap();
+    std::fs::write(formats.join("wrong.toml"), "service = \"x\"\nprograms = 7\n").unwrap();
+    std::fs::write(home.path().join("a.toml"), "[rules]\nformats = [\"formats\"]\n").unwrap();
+    let log = home.path().join("a.log");
+    std::fs::write(&log, "Jan 15 10:30:00 web1 shopd[7]: Login of bob from 203.0.113.9 refused\n").unwrap();
+    let mut command = panoptes(home.path());
+    let output = command.arg("--config").arg(home.path().join("a.toml")).arg("normalize").arg(&log).output().unwrap();
+    let (told, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    for part in ["shop_login", "bob", "203.0.113.9", "failure"] {
+        assert!(told.contains(part), "{told}{said}");
+    }
+    assert!(said.contains("wrong.toml:2"), "{said}");
+}
+
+#[test]
 fn mistakes_get_one_sentence_with_the_cure() {
     let home = tempfile::tempdir().unwrap();
     let expect = |arguments: &[&str], parts: &[&str]| {

@@ -11,7 +11,6 @@ use panoptes_detect::{CompileOptions, Explanation, Reason, RuleMeta, RuleSet};
 use panoptes_engine::{LogFrame, Preparer};
 use panoptes_intake::inputs::{Import, ImportConfig};
 use panoptes_model::{BATCH_BYTES_MAX, Event, EventBatch, EventId, FrameId, Origin, RawBatch, sample_of};
-use panoptes_normalize::Normalizer;
 use panoptes_store::StoreReader;
 use panoptes_store::search::RecordReader;
 use serde_json::{Value, json};
@@ -37,7 +36,7 @@ pub(super) fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<Outcome
     let options = CompileOptions { keep_syntax: true, ..CompileOptions::default() };
     let set = Arc::new(Drafts::gather(&drafts, &in_force)?.compile_all(&options)?);
     let rules = explained(&set, &find(&set, &args.rule)?);
-    let normalizer = Normalizer::new(surroundings::normalize_options(None)?);
+    let normalizer = surroundings::normalizer(&config, None)?;
     let preparer = surroundings::preparer(&config, normalizer, Arc::clone(&set))?;
 
     let mut told = Telling::new(args.format);

@@ -16,7 +16,6 @@ use panoptes_config::Config;
 use panoptes_detect::{CompileOptions, RuleMeta, RuleSet};
 use panoptes_engine::{Fold, PreparedFrame, Preparer};
 use panoptes_model::{FindingOrigin, Severity, Timestamp, Value as FieldValue, field};
-use panoptes_normalize::Normalizer;
 use panoptes_store::StoreReader;
 use panoptes_store::search::RecordReader;
 use serde_json::{Value, json};
@@ -47,7 +46,7 @@ pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcom
     let records = RecordReader::new(Arc::clone(&reader.disk), &key);
     let walk = Walk::new(&reader, &records, Sources::of(&config), since, until);
 
-    let normalizer = Normalizer::new(surroundings::normalize_options(None)?);
+    let normalizer = surroundings::normalizer(&config, None)?;
     let mut backtest = Backtest {
         preparer: surroundings::preparer(&config, normalizer, Arc::clone(&set))?,
         // As live: what was imported has windows of its own then, too.

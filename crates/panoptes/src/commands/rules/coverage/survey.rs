@@ -8,7 +8,6 @@ use panoptes_config::Config;
 use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleFile, RuleSet};
 use panoptes_engine::Preparer;
 use panoptes_model::{FieldId, Timestamp, Value};
-use panoptes_normalize::Normalizer;
 use panoptes_store::StoreReader;
 use panoptes_store::search::RecordReader;
 
@@ -35,8 +34,7 @@ pub(super) fn survey(config: &Config, files: Vec<RuleFile>, since: Timestamp) ->
     let options = CompileOptions { disabled: ids(&files), ..CompileOptions::default() };
     let (set, _) = RuleSet::compile(files, &options);
     let set = Arc::new(set);
-    let preparer =
-        surroundings::preparer(config, Normalizer::new(surroundings::normalize_options(None)?), Arc::clone(&set))?;
+    let preparer = surroundings::preparer(config, surroundings::normalizer(config, None)?, Arc::clone(&set))?;
 
     let mut all = SeenFields::new();
     let work = |rebuilt: Rebuilt| of_frame(&preparer, &set, since, rebuilt);

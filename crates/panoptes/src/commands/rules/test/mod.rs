@@ -13,7 +13,6 @@ use panoptes_detect::testing::RuleTest;
 use panoptes_detect::{CompileOptions, NEVER_SEEN_RULE_ID, RuleError, RuleSet};
 use panoptes_engine::{LogFrame, Preparer};
 use panoptes_model::{EventBatch, FrameId, Origin, RawBatch, Timestamp};
-use panoptes_normalize::Normalizer;
 use serde_json::{Value, json};
 
 use super::count_text;
@@ -86,7 +85,7 @@ pub(super) fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Outcome> {
     for error in found {
         errors.entry(error.path.clone()).or_default().push(error);
     }
-    let preparer = Preparer::new(Normalizer::new(surroundings::normalize_options(None)?), Arc::clone(&set))?;
+    let preparer = Preparer::new(surroundings::normalizer(&config, None)?, Arc::clone(&set))?;
     let bar = progress_bar(tested.len());
     let mut reports = Vec::new();
     let mut untested = Vec::new();
