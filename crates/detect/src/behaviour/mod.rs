@@ -121,7 +121,7 @@ pub struct BehaviourOptions {
 }
 
 impl Default for BehaviourOptions {
-    /// Room for some 100,000 users with habits, or a million names that were seen once.
+    /// Room for some 360,000 users, hosts and addresses (`cargo xtask bench entities`).
     fn default() -> Self {
         Self { memory_bytes_max: 128 << 20 }
     }
