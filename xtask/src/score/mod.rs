@@ -70,7 +70,10 @@ fn suites(panoptes: &Path, only: Option<&str>) -> anyhow::Result<Vec<String>> {
         lines.extend(windows(panoptes, &corpora)?);
     }
     if lines.is_empty() {
-        bail!("there is no suite `{}`; there are fail2ban, crowdsec, loghub, windows and behaviour", only.unwrap_or_default());
+        bail!(
+            "there is no suite `{}`; there are fail2ban, crowdsec, loghub, windows and behaviour",
+            only.unwrap_or_default()
+        );
     }
     Ok(lines)
 }
