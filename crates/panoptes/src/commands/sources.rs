@@ -129,7 +129,8 @@ impl Source {
     fn rates(&self, now: Timestamp) -> (f64, Option<f64>) {
         let this_hour = now.as_seconds().div_euclid(HOUR);
         let day = this_hour - 23;
-        let recent: f64 = self.hours.range(day..).map(|(_, count)| count).sum();
+        // A sum of nothing is -0.
+        let recent = self.hours.range(day..).fold(0.0, |sum, (_, count)| sum + count);
         let Some(first) = self.hours.keys().next().copied().filter(|it| day - it >= HISTORY_HOURS_MIN as i64) else {
             return (recent / 24.0, None);
         };
