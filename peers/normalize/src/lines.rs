@@ -5,7 +5,8 @@ use std::path::Path;
 
 const SEED: u64 = 42;
 const USERS: &[&str] = &["root", "admin", "alice", "bob", "postgres", "deploy", "invalid user test", "git"];
-const PATHS: &[&str] = &["/", "/index.html", "/api/v1/items?page=3", "/static/app.4f3a.js", "/wp-login.php", "/img/a%20b.png"];
+const PATHS: &[&str] =
+    &["/", "/index.html", "/api/v1/items?page=3", "/static/app.4f3a.js", "/wp-login.php", "/img/a%20b.png"];
 const AGENTS: &[&str] = &[
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36",
@@ -55,9 +56,13 @@ pub(crate) fn sshd(count: usize) -> Vec<String> {
         let (clock, pid, user, address, port) =
             (it.clock(), it.0.u16(1..), it.of(USERS), it.address(), it.0.u16(1024..));
         match it.0.u8(..4) {
-            0 => format!("Sep 21 {clock} web-1 sshd[{pid}]: Accepted publickey for {user} from {address} port {port} ssh2: ED25519 SHA256:2n7zXqkq"),
+            0 => format!(
+                "Sep 21 {clock} web-1 sshd[{pid}]: Accepted publickey for {user} from {address} port {port} ssh2: ED25519 SHA256:2n7zXqkq"
+            ),
             1 => format!("Sep 21 {clock} web-1 sshd[{pid}]: Connection closed by {address} port {port} [preauth]"),
-            _ => format!("Sep 21 {clock} web-1 sshd[{pid}]: Failed password for {user} from {address} port {port} ssh2"),
+            _ => {
+                format!("Sep 21 {clock} web-1 sshd[{pid}]: Failed password for {user} from {address} port {port} ssh2")
+            }
         }
     })
 }
@@ -85,7 +90,7 @@ pub(crate) fn cef(count: usize) -> Vec<String> {
             it.address(),
             it.0.u16(1024..),
             it.of(USERS),
-            it.of(PATHS)
+            it.of(&["/", "/index.html", "/wp-login.php"])
         )
     })
 }
@@ -116,7 +121,8 @@ pub(crate) fn eve(count: usize) -> Vec<String> {
 /// How many services have lines, and their lines in turns until there are `count`.
 pub(crate) fn of_services(folder: &Path, count: usize, wanted: impl Fn(&str) -> bool) -> (usize, Vec<String>) {
     let mut services: Vec<Vec<String>> = Vec::new();
-    let mut paths: Vec<_> = std::fs::read_dir(folder).expect("the corpus of fail2ban").flatten().map(|it| it.path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("the corpus of fail2ban").flatten().map(|it| it.path()).collect();
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -25,7 +25,16 @@ const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
 const LINES: usize = 50_000;
 /// Ten services: what they say is read with formats for them alone, and with all.
 const TEN: &[&str] = &[
-    "3proxy", "asterisk", "centreon", "dante", "murmur", "postfix", "proftpd", "pure-ftpd", "squirrelmail", "stunnel",
+    "3proxy",
+    "asterisk",
+    "centreon",
+    "dante",
+    "murmur",
+    "postfix",
+    "proftpd",
+    "pure-ftpd",
+    "squirrelmail",
+    "stunnel",
 ];
 
 fn main() {
@@ -36,7 +45,9 @@ fn main() {
         ("CEF", lines::cef(LINES), Some("parse_cef!(string!(.m))")),
         ("Suricata's eve.json", lines::eve(LINES), Some("parse_json!(string!(.m))")),
     ];
-    println!("| input | lines | MB | ours, lines/s | MB/s | VRL, lines/s | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!(
+        "| input | lines | MB | ours, lines/s | MB/s | VRL, lines/s | ratio |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    );
     let all = Normalizer::default();
     for (name, lines, source) in &inputs {
         let program = source.map(program);
