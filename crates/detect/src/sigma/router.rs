@@ -312,4 +312,21 @@ mod tests {
         assert_eq!(sources_of(text, &[("event.dataset", "nothing"), ("shop.id", "7")]), ["own: of no dataset"]);
         assert_eq!(sources_of(text, &[("shop.kind", "sale"), ("shop.id", "7")]), ["own: of no dataset"]);
     }
+
+    #[test]
+    fn what_was_looked_up_is_bounded_and_no_answer_depends_on_it() {
+        let mut values = Values::default();
+        let (known, family) = (values.number("known"), values.number("shop.*"));
+        let mut looked = Looked::default();
+        let long = "x".repeat(LOOKED_BYTES_MAX + 1);
+        for number in 0..3 * LOOKED_MAX {
+            assert_eq!(looked.look(0, &format!("other {number}"), &values), (OTHER, None));
+            assert_eq!(looked.look(0, "KNOWN", &values), (known, None));
+            assert_eq!(looked.look(0, "Shop.till", &values), (OTHER, Some(family)));
+            assert_eq!(looked.look(0, &long, &values), (OTHER, None));
+            let kept = &looked.by_field[0];
+            assert!(kept.len() <= LOOKED_MAX && !kept.contains_key(long.as_str()));
+        }
+        assert_eq!(looked.look(1, "known", &Values::default()), (OTHER, None), "fields do not share what they know");
+    }
 }

@@ -200,3 +200,31 @@ fn selections_are_chosen_by_names_with_stars_anywhere() {
         assert_eq!(["a", "b", "c"].iter().copied().filter(fires).collect::<String>(), expected, "{of}");
     }
 }
+
+#[test]
+fn what_rules_wait_for_changes_and_what_they_match_does_not() {
+    // What a rule waits for at first (the longer text) is in every event, what it waits for later is in few.
+    let rules = rules_of(
+        "title: both\nid: 8b0fd4d4-8e5f-4a7e-b7c5-3a2c4ad0ac11\nlogsource: {definition: any}\ndetection:\n  \
+         s: {user.name|contains: everybody, host.name: rare}\n  condition: s\n---\n\
+         title: either\nid: 8b0fd4d4-8e5f-4a7e-b7c5-3a2c4ad0ac12\nlogsource: {definition: any}\ndetection:\n  \
+         s: {user.name|contains: everybody}\n  t: {host.name|re: 'r..e'}\n  u: {host.name|contains: c}\n  \
+         condition: s and (t or u)\n---\n\
+         title: not\nid: 8b0fd4d4-8e5f-4a7e-b7c5-3a2c4ad0ac13\nlogsource: {definition: any}\ndetection:\n  \
+         s: {user.name|contains: everybody}\n  t: {host.name: [rare, often]}\n  condition: s and not t\n",
+    );
+    let hosts = ["often", "often", "rare", "often", "choice", "often"];
+    let lines: Vec<String> =
+        hosts.iter().cycle().take(600).map(|it| format!("user.name=everybody host.name={it}")).collect();
+    let lines: Vec<(i64, &str)> = (0..).zip(lines.iter().map(String::as_str)).collect();
+    for round in 1..=9 {
+        let batch = batch_of(&rules, round, "test", &lines);
+        let pairs: Vec<_> = rules.prepare(&batch).pairs().collect();
+        let expected = (0_u32..600).flat_map(|event| match event % 6 {
+            2 => vec![(event, 0), (event, 1)],
+            4 => vec![(event, 1), (event, 2)],
+            _ => vec![],
+        });
+        assert_eq!(pairs, expected.collect::<Vec<_>>(), "round {round}");
+    }
+}

@@ -63,7 +63,7 @@ pub(super) fn run(global: &Global, args: &EntityArgs) -> anyhow::Result<Outcome>
         hours: counts(&asking, since, "date_part('hour', \"@timestamp\")", &condition, 24)?,
         days: counts(&asking, since, "date_part('dow', \"@timestamp\")", &condition, 7)?,
         top: tops(&asking, since, &columns, &condition, &fields)?,
-        alerts: alerts(&asking, global, &fields, &value, since)?,
+        alerts: alerts(&asking, &fields, &value, since)?,
     };
     let mut out = std::io::stdout().lock();
     match args.format {
@@ -149,13 +149,7 @@ fn tops(
     Ok(tops)
 }
 
-fn alerts(
-    asking: &Asking,
-    _global: &Global,
-    fields: &[String],
-    value: &str,
-    since: Timestamp,
-) -> anyhow::Result<Vec<AlertRecord>> {
+fn alerts(asking: &Asking, fields: &[String], value: &str, since: Timestamp) -> anyhow::Result<Vec<AlertRecord>> {
     let key = surroundings::existing_key(&asking.config)?;
     let catalog = surroundings::catalog(&asking.config, &key, OpenMode::Existing)?;
     let mut found: Vec<AlertRecord> = Vec::new();
