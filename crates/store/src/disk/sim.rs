@@ -67,8 +67,8 @@ struct State {
     power_off_at: Option<u64>,
     capacity: Option<u64>,
     /// Syncs of files and folders so far, and which of them lies.
-    all_syncs: u64,
-    ignore_sync_at: Option<u64>,
+    sync_story: Vec<(u64, String)>,
+    ignore_sync_at: Option<usize>,
     is_read_only: bool,
 }
 
@@ -137,7 +137,7 @@ impl Default for State {
             fail_sync_at: None,
             power_off_at: None,
             capacity: None,
-            all_syncs: 0,
+            sync_story: Vec::new(),
             ignore_sync_at: None,
             is_read_only: false,
         }
@@ -212,14 +212,14 @@ impl SimDisk {
         state.power_off_at = Some(state.operations + count);
     }
 
-    /// How often a file or a folder was synced so far: what [`ignore_sync`](Self::ignore_sync) counts.
-    pub fn syncs(&self) -> u64 {
-        self.state().all_syncs
+    /// What was synced so far, in order: the operation, and the path of the file, or of the folder with a `/` behind it.
+    pub fn sync_story(&self) -> Vec<(u64, String)> {
+        self.state().sync_story.clone()
     }
 
-    /// The sync number `number`, of a file or a folder, says that it succeeded and does nothing: as if the program had left
-    /// it out. What a test should notice.
-    pub fn ignore_sync(&self, number: u64) {
+    /// The sync number `number` of the [story](Self::sync_story) says that it succeeded and does nothing: as if the program had
+    /// left it out. What a test should notice.
+    pub fn ignore_sync(&self, number: usize) {
         self.state().ignore_sync_at = Some(number);
     }
 
@@ -373,9 +373,20 @@ impl State {
     }
 
     /// Counts a sync and says whether it is the one that lies.
-    fn ignores_sync(&mut self) -> bool {
-        self.all_syncs += 1;
-        self.ignore_sync_at == Some(self.all_syncs - 1)
+    fn ignores_sync(&mut self, what: &str) -> bool {
+        self.sync_story.push((self.operations.saturating_sub(1), what.to_owned()));
+        self.ignore_sync_at == Some(self.sync_story.len() - 1)
+    }
+
+    /// A name that the file has.
+    fn path_of(&self, wanted: u64) -> String {
+        let mut found = String::new();
+        self.walk(ROOT, "", &mut |path, inode| {
+            if inode == wanted {
+                path.clone_into(&mut found);
+            }
+        });
+        found
     }
 
     /// Counts an operation and says how it goes.
@@ -518,7 +529,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let fate = state.step()?;
         let Entry::File(inode) = state.find(checked(path)?)? else { return Err(io::ErrorKind::IsADirectory.into()) };
-        let ignored = state.ignores_sync();
+        let ignored = state.ignores_sync(path);
         let file = state.files.entry(inode).or_default();
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
         if offset.checked_add(bytes.len()).is_none_or(|end| end > file.live.len()) {
@@ -570,7 +581,7 @@ impl Disk for SimDisk {
             Fate::Fails => return Err(broken()),
             Fate::Interrupted { .. } => return Err(interrupted()),
         }
-        let ignored = state.ignores_sync();
+        let ignored = state.ignores_sync(&format!("{folder}/"));
         let folder = state.folder(checked(folder)?)?;
         if ignored {
             return Ok(());
@@ -653,7 +664,8 @@ impl DiskFile for SimFile {
         let number = state.syncs;
         state.syncs += 1;
         let fails = matches!(fate, Fate::Fails) || state.fail_sync_at == Some(number);
-        let ignored = state.ignores_sync();
+        let path = state.path_of(self.inode);
+        let ignored = state.ignores_sync(&path);
         let file = state.files.entry(self.inode).or_default();
         if matches!(fate, Fate::Interrupted { .. }) {
             return Err(interrupted());
