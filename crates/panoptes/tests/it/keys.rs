@@ -17,9 +17,9 @@ struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
+        let folder = Self(tempfile::tempdir().expect("a folder"));
         let log = folder.path("some.log");
-        std::fs::write(&log, "one event\nand another\nand a third\n").unwrap();
+        std::fs::write(&log, "one event\nand another\nand a third\n").expect("a file");
         output_of(folder.command(&["import"]).arg(&log));
         folder
     }
@@ -47,11 +47,11 @@ impl Folder {
     }
 
     fn status(&self) -> Value {
-        serde_json::from_str(&output_of(&mut self.command(&["keys", "status", "--format", "json"]))).unwrap()
+        serde_json::from_str(&output_of(&mut self.command(&["keys", "status", "--format", "json"]))).expect("it works")
     }
 
     fn key_text(&self) -> String {
-        std::fs::read_to_string(self.key_file()).unwrap()
+        std::fs::read_to_string(self.key_file()).expect("it works")
     }
 }
 
@@ -64,11 +64,12 @@ const SEARCH: [&str; 4] = ["search", "", "--format", "jsonl"];
 
 /// The standard output of a command that is given `input` and must succeed, or what it says when it must not.
 fn with_input(command: &mut Command, input: &str) -> Result<String, String> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it works");
+    child.stdin.take().expect("it works").write_all(input.as_bytes()).expect("it works");
+    let output = child.wait_with_output().expect("it works");
     assert!(!text(&output).contains("panicked"), "{}", text(&output));
-    if output.status.success() { Ok(String::from_utf8(output.stdout).unwrap()) } else { Err(text(&output)) }
+    if output.status.success() { Ok(String::from_utf8(output.stdout).expect("it works")) } else { Err(text(&output)) }
 }
 
 #[test]
@@ -133,11 +134,11 @@ fn a_rotation_rewrites_no_sealed_file() {
 /// The layout before there were slots: the key file's key sealed everything.
 fn without_slots() -> Folder {
     let folder = Folder::new();
-    let slots = KeySlots::parse(&std::fs::read(folder.path("data/keys")).unwrap()).unwrap();
-    let key = KeyEncryptionKey::load(&folder.key_file()).unwrap();
-    let store_key = slots.open(&Secret::Key(key)).unwrap().store_key;
-    std::fs::write(folder.key_file(), store_key.to_text().as_bytes()).unwrap();
-    std::fs::remove_file(folder.path("data/keys")).unwrap();
+    let slots = KeySlots::parse(&std::fs::read(folder.path("data/keys")).expect("it works")).expect("it works");
+    let key = KeyEncryptionKey::load(&folder.key_file()).expect("it works");
+    let store_key = slots.open(&Secret::Key(key)).expect("it works").store_key;
+    std::fs::write(folder.key_file(), store_key.to_text().as_bytes()).expect("it works");
+    std::fs::remove_file(folder.path("data/keys")).expect("it works");
     folder
 }
 
@@ -145,7 +146,7 @@ fn without_slots() -> Folder {
 fn a_data_folder_of_the_previous_layout_goes_on_and_gets_slots() {
     let folder = without_slots();
     assert_reads(&mut folder.command(&SEARCH));
-    assert!(!folder.path("data/keys").exists(), "reading changes nothing");
+    assert!(!folder.path("data/keys").try_exists().unwrap(), "reading changes nothing");
     let said = output_of(&mut folder.command(&["keys", "status"]));
     assert!(said.contains("no key slots yet"), "{said}");
     let more = folder.path("more.log");
@@ -178,14 +179,14 @@ fn a_missing_or_another_key_says_which_is_needed() {
     std::fs::remove_file(old.key_file()).unwrap();
     let said = complaint_of(old.command(&["import"]).arg(&log));
     assert!(said.contains(&needed) && said.contains("there is no key file"), "{said}");
-    assert!(!old.key_file().exists(), "no new key is made for old evidence");
+    assert!(!old.key_file().try_exists().unwrap(), "no new key is made for old evidence");
 
     let new = Folder::new();
     let id = KeyEncryptionKey::load(&new.key_file()).unwrap().id().to_string();
     std::fs::rename(new.key_file(), new.path("elsewhere")).unwrap();
     let said = complaint_of(new.command(&["import"]).arg(&log));
     assert!(said.contains(&id) && said.contains("slot 1: key") && said.contains("there is no key file"), "{said}");
-    assert!(!new.key_file().exists(), "no new key is made for old evidence");
+    assert!(!new.key_file().try_exists().unwrap(), "no new key is made for old evidence");
     std::fs::rename(new.path("elsewhere"), new.key_file()).unwrap();
     // Without `keys`, nothing else has the store key.
     std::fs::rename(new.path("data/keys"), new.path("keys.backup")).unwrap();
@@ -241,7 +242,7 @@ fn a_data_folder_can_begin_with_a_key_of_the_environment_or_of_systemd() {
     std::fs::remove_file(folder.key_file()).unwrap();
     let mut env = folder.bare(&["import"], &[("PANOPTES__KEY_ENV", "KEY"), ("KEY", text.trim())]);
     output_of(env.arg(&log));
-    assert!(!folder.path(".config/panoptes/key").exists(), "no key file is made");
+    assert!(!folder.path(".config/panoptes/key").try_exists().unwrap(), "no key file is made");
     let variables = [("PANOPTES__KEY_CREDENTIAL", "panoptes"), ("CREDENTIALS_DIRECTORY", credentials.as_str())];
     assert_reads(&mut folder.bare(&SEARCH, &variables));
     let said = complaint_of(&mut folder.bare(&SEARCH, &variables[..1]));
@@ -267,7 +268,7 @@ fn paper_opens_what_every_key_was_lost_of() {
     let mistyped: String = code.chars().rev().skip_while(|it| !it.is_alphanumeric()).collect();
     let said = with_input(&mut folder.command(&["keys", "recover"]), &mistyped).unwrap_err();
     assert!(said.contains("mistyped"), "{said}");
-    assert!(!folder.key_file().exists());
+    assert!(!folder.key_file().try_exists().unwrap());
     let said = with_input(&mut folder.command(&["keys", "recover"]), &code.to_lowercase().replace('-', " ")).unwrap();
     assert!(said.contains("slot 3 opens with the key in"), "{said}");
     assert_reads(&mut folder.command(&SEARCH));
