@@ -11,7 +11,8 @@
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
 //! * [`lock`]: one process per data folder.
-//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk.
+//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `words/`: the sidecar by
+//!   which a search leaves them out.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
@@ -31,6 +32,7 @@ mod record;
 pub mod search;
 mod segment;
 mod store;
+mod words;
 
 pub use crate::segment::SegmentWriteError;
 pub use crate::store::{Store, StoreError, StoreOptions, StoreReader};

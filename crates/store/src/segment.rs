@@ -7,7 +7,8 @@
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
 //! ([`is_looked_up`]) have bloom filters, all have statistics per page. The field of a column that holds lists carries
-//! `panoptes.lists` in the Arrow schema.
+//! `panoptes.lists` in the Arrow schema. Beside each lies `X.words`, which says what words and values it has in which row
+//! groups ([`words`](crate::words)).
 //!
 //! # Writing
 //!
@@ -34,6 +35,7 @@ use parquet::schema::types::ColumnPath;
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::Segment;
 use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, ROW, RowRef, TIME, pivot};
+use crate::words::{Limits, WordsWriter};
 
 /// How many rows a row group has at most; further rows begin the next one.
 pub(crate) const GROUP_ROWS_MAX: usize = 128 << 10;
@@ -46,7 +48,9 @@ pub(crate) const FILES_MAX: usize = 64;
 /// Where segments lie in the data folder.
 pub(crate) const FOLDER: &str = "segments";
 const SUFFIX: &str = ".segment";
-const SUFFIX_NEW: &str = ".segment.new";
+const SUFFIX_WORDS: &str = ".words";
+/// Behind the name of a file that is being written.
+const SUFFIX_NEW: &str = ".new";
 /// Little gain above; a quarter of the speed.
 const ZSTD_LEVEL: i32 = 3;
 /// How often a bloom filter may say "perhaps" of a value that is not there.
@@ -116,13 +120,25 @@ pub(crate) fn write_segments(
     Ok(written)
 }
 
-/// Removes what an interrupted sealing left: segments that are not in `known`, and unfinished files. Other files are
-/// left alone. Gives how many were removed.
+/// The path of a segment's sidecar.
+pub(crate) fn words_path(segment: &str) -> String {
+    format!("{}{SUFFIX_WORDS}", segment.strip_suffix(SUFFIX).unwrap_or(segment))
+}
+
+/// Removes what an interrupted sealing left: segments that are not in `known`, sidecars of such, and unfinished files.
+/// Other files are left alone. Gives how many were removed.
 pub(crate) fn remove_orphans(disk: &dyn Disk, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
     let mut removed = 0;
     for name in disk.list(FOLDER).map_err(disk_error("list", FOLDER))? {
         let path = format!("{FOLDER}/{name}");
-        if name.ends_with(SUFFIX_NEW) || name.ends_with(SUFFIX) && !known.contains(path.as_str()) {
+        let is_left = if let Some(name) = name.strip_suffix(SUFFIX_NEW) {
+            name.ends_with(SUFFIX) || name.ends_with(SUFFIX_WORDS)
+        } else if let Some(stem) = path.strip_suffix(SUFFIX_WORDS) {
+            !known.contains(format!("{stem}{SUFFIX}").as_str())
+        } else {
+            name.ends_with(SUFFIX) && !known.contains(path.as_str())
+        };
+        if is_left {
             disk.remove(&path).map_err(disk_error("remove", &path))?;
             removed += 1;
         }
@@ -232,35 +248,78 @@ fn groups(batch: &RecordBatch) -> Vec<Range<usize>> {
     groups
 }
 
-/// Gives the size of the file and the digest of its bytes.
+/// Writes the segment and its sidecar. Gives the size of the segment's file and the digest of its bytes.
 fn write_file(
     disk: &dyn Disk,
     path: &str,
     key: &KeyEncryptionKey,
     batch: &RecordBatch,
 ) -> Result<(u64, [u8; 32]), SegmentWriteError> {
-    let path_new = format!("{path}.new");
-    let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
-    let sealing =
-        SealingFile::new(file, key).map_err(|source| SegmentWriteError::Seal { path: path.to_owned(), source })?;
+    let file = NewFile::create(disk, path, key)?;
+    let path_words = words_path(path);
+    let words_file = NewFile::create(disk, &path_words, key)?;
     // Errors of the disk come back inside those of Parquet.
     let encode_error = |source: ParquetError| match source {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => disk_error("write", &path_new)(*error),
+            Ok(error) => disk_error("write", path)(*error),
             Err(inner) => SegmentWriteError::Encode { path: path.to_owned(), source: ParquetError::External(inner) },
         },
         source => SegmentWriteError::Encode { path: path.to_owned(), source },
     };
-    let mut writer = ArrowWriter::try_new(sealing, batch.schema(), Some(properties(batch))).map_err(encode_error)?;
+    let words_error = |error| disk_error("write", &path_words)(error);
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(batch))).map_err(encode_error)?;
+    let mut words = WordsWriter::new(words_file, Limits::default());
     for group in groups(batch) {
-        writer.write(&batch.slice(group.start, group.len())).map_err(encode_error)?;
+        let rows = batch.slice(group.start, group.len());
+        words.add_group(&rows).map_err(words_error)?;
+        writer.write(&rows).map_err(encode_error)?;
         writer.flush().map_err(encode_error)?;
     }
-    let (mut file, bytes, digest) =
-        writer.into_inner().map_err(encode_error)?.finish().map_err(disk_error("write", &path_new))?;
-    file.sync().map_err(disk_error("sync", &path_new))?;
-    disk.rename(&path_new, path).map_err(disk_error("rename", &path_new))?;
+    let (bytes, digest) = writer.into_inner().map_err(encode_error)?.finish(disk)?;
+    match words.finish(&digest).map_err(words_error)? {
+        Some(words) => drop(words.finish(disk)?),
+        None => {
+            tracing::warn!(segment = path, "the segment has too many row groups for a sidecar");
+            disk.remove(&format!("{path_words}{SUFFIX_NEW}")).map_err(disk_error("remove", &path_words))?;
+        }
+    }
     Ok((bytes, digest))
+}
+
+/// A sealed file that gets its name when it is complete.
+struct NewFile {
+    path: String,
+    sealing: SealingFile,
+}
+
+impl NewFile {
+    fn create(disk: &dyn Disk, path: &str, key: &KeyEncryptionKey) -> Result<Self, SegmentWriteError> {
+        let path_new = format!("{path}{SUFFIX_NEW}");
+        let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
+        let sealing =
+            SealingFile::new(file, key).map_err(|source| SegmentWriteError::Seal { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), sealing })
+    }
+
+    /// Gives the size of the file and the digest of its bytes.
+    fn finish(self, disk: &dyn Disk) -> Result<(u64, [u8; 32]), SegmentWriteError> {
+        let path_new = format!("{}{SUFFIX_NEW}", self.path);
+        let (mut file, bytes, digest) = self.sealing.finish().map_err(disk_error("write", &path_new))?;
+        file.sync().map_err(disk_error("sync", &path_new))?;
+        disk.rename(&path_new, &self.path).map_err(disk_error("rename", &path_new))?;
+        Ok((bytes, digest))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        self.sealing.write_all(plaintext)?;
+        Ok(plaintext.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Seals what is written to it on its way to the disk.

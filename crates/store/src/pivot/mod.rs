@@ -38,7 +38,8 @@ use panoptes_model::{FieldType, Timestamp, Value};
 
 pub use self::back::{FieldValue, Row, rows};
 #[cfg(feature = "search")]
-pub(crate) use self::back::{cell, each_overflow};
+pub(crate) use self::back::cell;
+pub(crate) use self::back::{each_overflow, each_text};
 pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
 
 /// How many columns one segment may have; further fields go to `_overflow`.

@@ -7,7 +7,8 @@ use panoptes_model::Timestamp;
 use regex::Regex;
 
 use super::query::{Bound, Glob, Test};
-use crate::pivot::{ITEM_SEPARATOR, each_overflow, instant};
+use crate::pivot::{ITEM_SEPARATOR, each_overflow, each_text, instant};
+use crate::words::is_word;
 
 /// How large one compiled pattern may be: some hundred `*`. A larger one is refused ([`PatternTooLarge`]), so that a query
 /// cannot take up the memory.
@@ -90,7 +91,6 @@ impl Matcher {
     /// Finds words in a text: in any case, and only whole words, but for where a `*` stands. A `*` inside stands for
     /// anything without white space.
     pub(crate) fn words(glob: &Glob) -> Result<Self, PatternTooLarge> {
-        let is_word = |it: char| it.is_alphanumeric() || it == '_';
         let parts: Vec<String> = glob.0.iter().map(|it| regex::escape(it)).collect();
         let starts = glob.0.first().and_then(|it| it.chars().next()).is_some_and(is_word);
         let ends = glob.0.last().and_then(|it| it.chars().next_back()).is_some_and(is_word);
@@ -131,23 +131,11 @@ impl Matcher {
     pub(crate) fn matches_overflow(&self, text: &str, name: &str) -> bool {
         let mut found = false;
         each_overflow(text, |key, value| {
-            found |= key == name && self.matches_json(&value);
+            if key == name {
+                each_text(&value, &mut |text| found |= self.matches(text));
+            }
         });
         found
-    }
-
-    fn matches_json(&self, value: &serde_json::Value) -> bool {
-        match value {
-            serde_json::Value::Null => false,
-            serde_json::Value::String(text) => self.matches(text),
-            serde_json::Value::Array(items) => items.iter().any(|it| self.matches_json(it)),
-            // `1.0` is written as such but is looked for as `1` too.
-            serde_json::Value::Number(number) => {
-                self.matches(&number.to_string())
-                    || number.is_f64() && number.as_f64().is_some_and(|it| self.matches(&it.to_string()))
-            }
-            other => self.matches(&other.to_string()),
-        }
     }
 }
 
