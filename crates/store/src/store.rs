@@ -127,7 +127,7 @@ impl Store {
         create_dir_durably(&*disk, FOLDER).map_err(disk_error("make", FOLDER))?;
         // With a damaged manifest nobody knows which segments are left-overs.
         if manifest.contents().problems().is_empty() {
-            let known: HashSet<&str> = manifest.segments().map(|it| it.file.as_str()).collect();
+            let known: HashSet<String> = manifest.segments().flat_map(Segment::files).collect();
             let removed = remove_orphans(&*disk, &known)?;
             if removed > 0 {
                 tracing::info!(removed, "what an interrupted sealing left was removed");

@@ -45,7 +45,8 @@ pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome>
             (answer.warnings, answer.is_cut)
         }
         None => {
-            let request = SearchRequest { query, since, until, limit: args.limit, order: Order::NewestFirst };
+            let request =
+                SearchRequest { query, since, until, now: Some(now), limit: args.limit, order: Order::NewestFirst };
             let mut found = asking.search(&request)?;
             let count = found.len();
             let mut csv = Table::new(["timestamp", "id", "source", "message", "original"]);

@@ -33,7 +33,7 @@ pub(super) struct Filter {
 }
 
 /// The type of the column called `name`.
-fn type_of(name: &str, schema: &Schema) -> FieldType {
+pub(super) fn type_of(name: &str, schema: &Schema) -> FieldType {
     match name {
         TIME | INGESTED => FieldType::Timestamp,
         _ => schema.id(name).map_or(FieldType::Text, |it| schema.field_type(it)),
@@ -71,18 +71,21 @@ impl Lowering<'_> {
     fn query(&mut self, query: &Query) -> Result<Expr, PatternTooLarge> {
         Ok(match query {
             Query::All => lit(true),
-            Query::Words(glob) => {
-                let matcher = Matcher::words(glob)?;
-                let message = self.field(MESSAGE).0;
-                let original = self.field(ORIGINAL).0;
-                call(Scope::Items, &matcher, message).or(call(Scope::Whole, &matcher, original))
-            }
+            Query::Words(glob) => self.texts(&Matcher::words(glob)?),
+            Query::Pattern(pattern) => self.texts(&Matcher::pattern(pattern)?),
             Query::Field { name, test } => self.test(name, test)?,
             // What is unknown does not match, so its contrary does.
             Query::Not(inner) => Expr::IsNotTrue(Box::new(self.query(inner)?)),
             Query::And(parts) => self.joined(parts, Operator::And)?,
             Query::Or(parts) => self.joined(parts, Operator::Or)?,
         })
+    }
+
+    /// The message, or the record as it came.
+    fn texts(&mut self, matcher: &Matcher) -> Expr {
+        let message = self.field(MESSAGE).0;
+        let original = self.field(ORIGINAL).0;
+        call(Scope::Items, matcher, message).or(call(Scope::Whole, matcher, original))
     }
 
     /// As a balanced tree: the engine recurses into it.
@@ -149,7 +152,7 @@ impl Lowering<'_> {
             }
             (FieldType::Ip, test) => call(Scope::Items, &Matcher::new(test)?, value),
             (FieldType::Timestamp, test) => time_test(value, test),
-            (FieldType::Integer | FieldType::Float | FieldType::Boolean, Test::Like(_)) => {
+            (FieldType::Integer | FieldType::Float | FieldType::Boolean, Test::Like(_) | Test::Pattern(_)) => {
                 call(Scope::Whole, &Matcher::new(test)?, value)
             }
             (FieldType::Integer | FieldType::Float, test) => number_test(value, test),
@@ -180,7 +183,7 @@ fn number_test(value: Expr, test: &Test) -> Expr {
             };
             compare(&bound.value, operator)
         }),
-        Test::Like(_) | Test::Network(_) => lit(false),
+        Test::Like(_) | Test::Network(_) | Test::Pattern(_) => lit(false),
     }
 }
 
@@ -200,7 +203,7 @@ fn time_test(value: Expr, test: &Test) -> Expr {
             (Some((from, _)), false) => compare(Operator::Lt, from),
             (None, _) => lit(false),
         }),
-        Test::Like(_) | Test::Network(_) => lit(false),
+        Test::Like(_) | Test::Network(_) | Test::Pattern(_) => lit(false),
     }
 }
 

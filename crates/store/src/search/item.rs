@@ -6,13 +6,9 @@ use std::net::IpAddr;
 use panoptes_model::Timestamp;
 use regex::Regex;
 
-use super::query::{Bound, Glob, Test};
+use super::query::{Bound, Glob, PATTERN_BYTES_MAX, Pattern, Test};
 use crate::pivot::{ITEM_SEPARATOR, each_overflow, each_text, instant};
 use crate::words::is_word;
-
-/// How large one compiled pattern may be: some hundred `*`. A larger one is refused ([`PatternTooLarge`]), so that a query
-/// cannot take up the memory.
-const PATTERN_BYTES_MAX: usize = 4 << 20;
 
 /// A test made ready. Two are equal if they came from the same test.
 #[derive(Clone, Debug)]
@@ -82,6 +78,7 @@ impl Matcher {
                 let parts: Vec<String> = glob.0.iter().map(|it| regex::escape(it)).collect();
                 Kind::Pattern(compile(&format!("^(?:{})$", parts.join(".*")))?)
             }
+            Test::Pattern(pattern) => return Self::pattern(pattern),
             Test::Range { low, high } => Kind::Range(end(low), end(high)),
             Test::Network(network) => Kind::Network(*network),
         };
@@ -97,6 +94,13 @@ impl Matcher {
         let border = |wanted: bool| if wanted { r"\b" } else { "" };
         let pattern = format!("{}{}{}", border(starts), parts.join(r"\S*"), border(ends));
         Ok(Self { test: TestOrWords::Words(glob.clone()), kind: Kind::Pattern(compile(&pattern)?) })
+    }
+
+    /// Finds what the regular expression fits, as it is written.
+    pub(crate) fn pattern(pattern: &Pattern) -> Result<Self, PatternTooLarge> {
+        let compiled = regex::RegexBuilder::new(pattern.text()).size_limit(PATTERN_BYTES_MAX).build();
+        let kind = Kind::Pattern(compiled.map_err(|source| PatternTooLarge { source })?);
+        Ok(Self { test: TestOrWords::Test(Test::Pattern(pattern.clone())), kind })
     }
 
     /// The one text that passes, if there is only one.

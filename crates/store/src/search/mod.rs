@@ -40,7 +40,7 @@ use parquet::errors::ParquetError;
 
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
-pub use self::query::{QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
+pub use self::query::{Pattern, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
 pub use self::records::{RecordReader, RecordsError, StoredRecord};
 pub use self::sql::{SQL_ROWS_MAX, Table};
 use self::table::{Events, Part, STORE_URL};
@@ -97,6 +97,8 @@ pub struct SearchRequest {
     pub since: Option<Timestamp>,
     /// Events before this time.
     pub until: Option<Timestamp>,
+    /// What `now` in the query means; without it such a time matches nothing.
+    pub now: Option<Timestamp>,
     /// How many to give; at most [`ROWS_MAX`].
     pub limit: usize,
     pub order: Order,
@@ -105,7 +107,7 @@ pub struct SearchRequest {
 impl SearchRequest {
     /// The newest events that match, all times.
     pub fn new(query: Query, limit: usize) -> Self {
-        Self { query, since: None, until: None, limit, order: Order::NewestFirst }
+        Self { query, since: None, until: None, now: None, limit, order: Order::NewestFirst }
     }
 }
 
@@ -171,9 +173,14 @@ impl Searcher {
 
     /// Finds the events that match. Their number is known then, and their places; read them with [`Found::next_rows`].
     pub async fn search(&self, evidence: Evidence<'_>, request: &SearchRequest) -> Result<Found, SearchError> {
-        let filter = filter(&request.query, &self.schema)
-            .map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
-        let mut scope = self.scope(evidence, request.since, request.until);
+        let query = match request.now {
+            Some(now) => request.query.at(now, &self.schema),
+            None => request.query.clone(),
+        };
+        let filter =
+            filter(&query, &self.schema).map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
+        let (since, until) = within(&query, request.since, request.until);
+        let mut scope = self.scope(evidence, since, until);
         let limit = request.limit.min(ROWS_MAX);
         let mut hits: Vec<Hit> = Vec::new();
         let rounds = rounds(&scope, request.order);
@@ -317,6 +324,12 @@ impl Searcher {
         options.execution.parquet.pushdown_filters = true;
         SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime))
     }
+}
+
+/// The time that both the query itself and the request leave.
+fn within(query: &Query, since: Option<Timestamp>, until: Option<Timestamp>) -> (Option<Timestamp>, Option<Timestamp>) {
+    let bounds = query.time_bounds();
+    (since.max(bounds.0), [until, bounds.1].into_iter().flatten().min())
 }
 
 fn engine_error(source: DataFusionError, bytes_max: usize) -> SearchError {

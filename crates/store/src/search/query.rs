@@ -12,10 +12,18 @@
 //! http.response.status_code:>=500   also > < <=; numbers, addresses, times, else the order of text
 //! status:[400 TO 499]           both ends count; {400 TO 500} neither does; * is an open end
 //! user.name:(root OR admin)     any of the values
+//! process.name:/^(nc|ncat)$/    some part of a value fits the regular expression, in the case that is written
+//! /fail(ed|ure) .* root/        the same for the message or the record as it came; `\\/` is a slash, (?i) any case
+//! @timestamp:>now-1h            times may be said from now: now, now-7d, now/d (today), -15m, today, yesterday
+//! has:user.name                 the same as user.name:*; so is _exists_:user.name
+//! user.name: root · a.b >= 5    spaces, = and != are understood after a name with a dot
 //! a b · a AND b                 both;   a OR b   either;   NOT a · -a   not;   ( ) first
 //! ```
 //!
-//! AND binds closer than OR. The words AND, OR, NOT and TO are in capitals.
+//! AND binds closer than OR. The words AND, OR, NOT and TO are in capitals. A `|` of its own ends the query: what
+//! follows is a command ([`Ask`](super::Ask)).
+
+mod time;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +35,9 @@ pub const QUERY_TERMS_MAX: usize = 256;
 /// How deep parentheses and NOT may nest; a query that nests deeper is refused.
 pub const QUERY_DEPTH_MAX: usize = 32;
 
+/// How large a regular expression may become when it is made ready; a larger one is refused.
+pub(super) const PATTERN_BYTES_MAX: usize = 4 << 20;
+
 /// What is looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
@@ -34,6 +45,8 @@ pub enum Query {
     All,
     /// A word or phrase, with `*` where anything goes on.
     Words(Glob),
+    /// A regular expression, in the same texts.
+    Pattern(Pattern),
     Field {
         name: String,
         test: Test,
@@ -49,8 +62,43 @@ pub enum Test {
     Exists,
     Is(String),
     Like(Glob),
-    Range { low: Option<Bound>, high: Option<Bound> },
+    Range {
+        low: Option<Bound>,
+        high: Option<Bound>,
+    },
     Network(Network),
+    /// Some part of the value fits.
+    Pattern(Pattern),
+}
+
+/// A regular expression that is well-formed and not too large.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// What is wrong with `text` and at which byte.
+    fn new(text: &str) -> Result<Self, (String, usize)> {
+        let wrong = match regex_syntax::Parser::new().parse(text) {
+            Ok(_) => None,
+            Err(regex_syntax::Error::Parse(error)) => Some((error.kind().to_string(), error.span().start.offset)),
+            Err(regex_syntax::Error::Translate(error)) => Some((error.kind().to_string(), error.span().start.offset)),
+            Err(_) => Some(("it cannot be understood".to_owned(), 0)),
+        };
+        if let Some((problem, offset)) = wrong {
+            return Err((
+                format!("this regular expression is not one: {problem}; quote it to find it as text"),
+                offset,
+            ));
+        }
+        match regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build() {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(("this regular expression is too large; repeat less of it".to_owned(), 0)),
+        }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One end of a range.
@@ -128,7 +176,7 @@ impl QueryError {
 impl Test {
     /// What follows `field:`, all of `text`.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        let mut parser = Parser { text, position: 0, terms: 0 };
+        let mut parser = Parser::new(text)?;
         let test = parser.test()?;
         if parser.at_end() { Ok(test) } else { Err(parser.error(parser.position, "nothing may follow the value")) }
     }
@@ -138,54 +186,63 @@ impl std::str::FromStr for Query {
     type Err = QueryError;
 
     fn from_str(text: &str) -> Result<Self, QueryError> {
-        let mut parser = Parser { text, position: 0, terms: 0 };
-        if text.len() > QUERY_BYTES_MAX {
-            let problem = format!("the query has {} bytes, it may have {QUERY_BYTES_MAX}", text.len());
-            return Err(QueryError { problem, query: String::new(), position: 0 });
-        }
+        let mut parser = Parser::new(text)?;
         parser.skip_space();
         if parser.at_end() {
             return Ok(Self::All);
         }
         let query = parser.either(None, 0)?;
-        if parser.at_end() {
-            Ok(query)
-        } else {
-            // Only a closing parenthesis ends an expression before the text ends.
-            Err(parser.error(parser.position, "this parenthesis was never opened"))
+        match parser.peek() {
+            None => Ok(query),
+            Some('|') => Err(parser.error(parser.position, "commands cannot stand here: this `|` must go")),
+            // Only a closing parenthesis ends an expression before the text ends otherwise.
+            Some(_) => Err(parser.error(parser.position, NEVER_OPENED)),
         }
     }
 }
 
-struct Parser<'q> {
+const NEVER_OPENED: &str = "this parenthesis was never opened; take it out, or quote it to find it";
+
+/// Reads queries and, in `pipes.rs`, the commands behind them.
+pub(super) struct Parser<'q> {
     text: &'q str,
-    position: usize,
+    pub(super) position: usize,
     terms: usize,
+    /// Words that look like operators in the wrong case.
+    pub(super) small_operators: Vec<&'q str>,
 }
 
 impl<'q> Parser<'q> {
-    fn rest(&self) -> &'q str {
+    pub(super) fn new(text: &'q str) -> Result<Self, QueryError> {
+        if text.len() > QUERY_BYTES_MAX {
+            let problem = format!("the query has {} bytes, it may have {QUERY_BYTES_MAX}", text.len());
+            return Err(QueryError { problem, query: String::new(), position: 0 });
+        }
+        Ok(Self { text, position: 0, terms: 0, small_operators: Vec::new() })
+    }
+
+    pub(super) fn rest(&self) -> &'q str {
         self.text.get(self.position..).unwrap_or("")
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
-    fn at_end(&self) -> bool {
+    pub(super) fn at_end(&self) -> bool {
         self.position >= self.text.len()
     }
 
-    fn error(&self, position: usize, problem: impl Into<String>) -> QueryError {
+    pub(super) fn error(&self, position: usize, problem: impl Into<String>) -> QueryError {
         QueryError { problem: problem.into(), query: self.text.to_owned(), position }
     }
 
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         let rest = self.rest();
         self.position += rest.len() - rest.trim_start().len();
     }
 
-    fn take(&mut self, what: &str) -> bool {
+    pub(super) fn take(&mut self, what: &str) -> bool {
         let found = self.rest().starts_with(what);
         if found {
             self.position += what.len();
@@ -194,7 +251,7 @@ impl<'q> Parser<'q> {
     }
 
     /// Whether the keyword stands here as a word of its own.
-    fn at_keyword(&self, keyword: &str) -> bool {
+    pub(super) fn at_keyword(&self, keyword: &str) -> bool {
         self.rest().strip_prefix(keyword).is_some_and(|after| {
             after.chars().next().is_none_or(|it| it.is_whitespace() || matches!(it, '(' | ')' | '"'))
         })
@@ -209,8 +266,13 @@ impl<'q> Parser<'q> {
         found
     }
 
+    /// Whether a command begins here. `||` is OR.
+    pub(super) fn at_pipe(&self) -> bool {
+        self.rest().strip_prefix('|').is_some_and(|it| !it.starts_with('|'))
+    }
+
     /// `a OR b`. Inside `field:( )` words are values of `field`.
-    fn either(&mut self, field: Option<&str>, depth: usize) -> Result<Query, QueryError> {
+    pub(super) fn either(&mut self, field: Option<&str>, depth: usize) -> Result<Query, QueryError> {
         let mut parts = vec![self.both(field, depth)?];
         while self.take_keyword("OR") || self.take_keyword("||") {
             parts.push(self.both(field, depth)?);
@@ -224,7 +286,12 @@ impl<'q> Parser<'q> {
         loop {
             if self.take_keyword("AND") || self.take_keyword("&&") {
                 parts.push(self.term(field, depth)?);
-            } else if self.at_end() || self.peek() == Some(')') || self.at_keyword("OR") || self.at_keyword("||") {
+            } else if self.at_end()
+                || self.peek() == Some(')')
+                || self.at_keyword("OR")
+                || self.at_keyword("||")
+                || self.at_pipe()
+            {
                 return Ok(joined(parts, Query::And));
             } else {
                 parts.push(self.term(field, depth)?);
@@ -256,8 +323,9 @@ impl<'q> Parser<'q> {
             return Ok(Query::Not(Box::new(self.term(field, depth + 1)?)));
         }
         let found = match self.peek() {
-            None => return Err(self.error(start, "a term is missing here")),
+            None => return Err(self.error(start, "a term is missing here; quote the operator to find it as a word")),
             Some(')') => return Err(self.error(start, "a term is missing before this parenthesis")),
+            Some('|') if self.at_pipe() => return Err(self.error(start, "a term is missing before this `|`")),
             Some('(') => self.group(field, depth)?,
             Some('"') => {
                 let phrase = self.quoted()?;
@@ -271,18 +339,33 @@ impl<'q> Parser<'q> {
                     Query::Words(Glob(vec![phrase]))
                 }
             }
-            Some(_) => match (field, self.field_name()) {
-                (None, Some(name)) => self.field(name, depth)?,
-                (Some(name), _) => Query::Field { name: name.to_owned(), test: self.test()? },
-                (None, None) => {
-                    let glob = glob(self.bare());
-                    // Nothing but stars.
-                    if glob.0.iter().all(String::is_empty) { Query::All } else { Query::Words(glob) }
-                }
+            Some(_) => match field {
+                Some(name) => Query::Field { name: name.to_owned(), test: self.test()? },
+                None => self.unquoted(depth)?,
             },
         };
         self.skip_space();
         Ok(found)
+    }
+
+    /// A field with its test, a regular expression or a word.
+    fn unquoted(&mut self, depth: usize) -> Result<Query, QueryError> {
+        if let Some(name) = self.field_name() {
+            return self.field(name, depth);
+        }
+        if let Some(compared) = self.comparison(depth)? {
+            return Ok(compared);
+        }
+        if let Some(pattern) = self.pattern()? {
+            return Ok(Query::Pattern(pattern));
+        }
+        let word = self.bare();
+        if matches!(word, "and" | "or" | "not") {
+            self.small_operators.push(word);
+        }
+        let glob = glob(word);
+        // Nothing but stars.
+        Ok(if glob.0.iter().all(String::is_empty) { Query::All } else { Query::Words(glob) })
     }
 
     fn group(&mut self, field: Option<&str>, depth: usize) -> Result<Query, QueryError> {
@@ -290,36 +373,100 @@ impl<'q> Parser<'q> {
         self.position += 1;
         self.skip_space();
         let inner = self.either(field, depth + 1)?;
-        if self.take(")") { Ok(inner) } else { Err(self.error(open, "this parenthesis is never closed")) }
+        if self.take(")") {
+            Ok(inner)
+        } else {
+            Err(self.error(open, "this parenthesis is never closed; add `)`, or quote it to find it"))
+        }
     }
 
     /// The name before a colon, if one stands here.
     fn field_name(&mut self) -> Option<String> {
-        let is_name = |it: char| {
-            it.is_alphanumeric() || matches!(it, '.' | '_' | '-' | '@' | '/' | '[' | ']' | '#' | '$' | '%' | '+')
-        };
-        let (name, after) = self.rest().split_once(':')?;
+        let name = name_at(self.rest())?;
         // `10:30:00` is a word, and so is the `\\` of a path.
-        let starts = name.starts_with(|it: char| it.is_alphabetic() || matches!(it, '_' | '@'));
-        if !starts || !name.chars().all(is_name) {
-            return None;
-        }
-        self.position = self.text.len() - after.len();
+        self.rest().get(name.len()..)?.strip_prefix(':')?;
+        self.position += name.len() + 1;
         Some(name.to_owned())
+    }
+
+    /// `a.b >= 5`, `a.b = x`, `a.b : x`: as other languages write it. Only a name with a dot is surely a name.
+    fn comparison(&mut self, depth: usize) -> Result<Option<Query>, QueryError> {
+        let Some(name) = name_at(self.rest()).filter(|it| is_surely_name(it)) else { return Ok(None) };
+        let after = self.rest().get(name.len()..).unwrap_or_default();
+        let sign = after.trim_start();
+        let is_spaced = sign.len() < after.len();
+        let Some((length, negated)) = [(">=", 0, false), ("<=", 0, false), ("!=", 2, true), ("==", 2, false)]
+            .into_iter()
+            .chain([(">", 0, false), ("<", 0, false), ("=", 1, false), (":", 1, false)])
+            .find(|it| sign.starts_with(it.0) && (it.0 != ":" || is_spaced))
+            .map(|it| (it.1, it.2))
+        else {
+            return Ok(None);
+        };
+        self.position += name.len() + (after.len() - sign.len()) + length;
+        self.skip_space();
+        if length > 0 && self.at_no_value() {
+            return Err(self.error(self.position, format!("a value of `{name}` is missing here")));
+        }
+        let found = match self.peek() {
+            Some('(') if length > 0 => self.group(Some(name), depth)?,
+            _ => Query::Field { name: name.to_owned(), test: self.test()? },
+        };
+        Ok(Some(if negated { Query::Not(Box::new(found)) } else { found }))
+    }
+
+    fn at_no_value(&self) -> bool {
+        self.at_end() || self.peek() == Some(')') || ["AND", "OR", "&&", "||", "|"].iter().any(|it| self.at_keyword(it))
     }
 
     /// What comes after `name:`.
     fn field(&mut self, name: String, depth: usize) -> Result<Query, QueryError> {
         let start = self.position;
-        if self.peek() == Some('(') {
-            return self.group(Some(&name), depth);
+        if self.peek().is_some_and(char::is_whitespace) && is_surely_name(&name) {
+            self.skip_space();
         }
-        if self.peek().is_none_or(char::is_whitespace) {
+        if self.at_no_value() || self.peek().is_some_and(char::is_whitespace) {
             let hint =
                 format!("a value must follow `{name}:` without a space; `{name}:*` finds events that have the field");
             return Err(self.error(start, hint));
         }
+        if self.peek() == Some('(') {
+            return self.group(Some(&name), depth);
+        }
+        // As Lucene and Graylog, and as KQL's readers, ask for it.
+        if matches!(name.as_str(), "_exists_" | "has") {
+            let name = match self.peek() {
+                Some('"') => self.quoted()?,
+                _ => self.bare().to_owned(),
+            };
+            return Ok(Query::Field { name, test: Test::Exists });
+        }
         Ok(Query::Field { name, test: self.test()? })
+    }
+
+    /// `/a regular expression/`, if one stands here: what ends with a slash and a space, a parenthesis or nothing. All
+    /// else that begins with a slash is a path.
+    fn pattern(&mut self) -> Result<Option<Pattern>, QueryError> {
+        let Some(text) = self.rest().strip_prefix('/') else { return Ok(None) };
+        if text.starts_with(|it: char| it.is_whitespace() || it == '/') {
+            return Ok(None);
+        }
+        let mut escaped = false;
+        let end = text.char_indices().find(|(_, it)| {
+            let ends = *it == '/' && !escaped;
+            escaped = *it == '\\' && !escaped;
+            ends
+        });
+        let Some((inside, after)) = end.and_then(|(end, _)| Some((text.get(..end)?, text.get(end + 1..)?))) else {
+            return Ok(None);
+        };
+        if after.starts_with(|it: char| !it.is_whitespace() && it != ')') {
+            return Ok(None);
+        }
+        let pattern =
+            Pattern::new(inside).map_err(|(problem, offset)| self.error(self.position + 1 + offset, problem))?;
+        self.position += inside.len() + 2;
+        Ok(Some(pattern))
     }
 
     /// A value, comparison or range.
@@ -341,6 +488,9 @@ impl<'q> Parser<'q> {
             // A list in text form, `[1,2]`, is an ordinary value.
             Some('[' | '{') if self.range_is_ahead() => self.range(),
             _ => {
+                if let Some(pattern) = self.pattern()? {
+                    return Ok(Test::Pattern(pattern));
+                }
                 let bare = self.bare();
                 if bare.is_empty() {
                     return Err(self.error(start, "a value is missing here"));
@@ -421,7 +571,7 @@ impl<'q> Parser<'q> {
         rest.get(..end).unwrap_or("")
     }
 
-    fn quoted(&mut self) -> Result<String, QueryError> {
+    pub(super) fn quoted(&mut self) -> Result<String, QueryError> {
         let start = self.position;
         let mut out = String::new();
         let mut chars = self.rest().char_indices().skip(1).peekable();
@@ -439,7 +589,7 @@ impl<'q> Parser<'q> {
             }
         }
         let hint = if out.ends_with('"') { r#"; a backslash at the end is written `\\`"# } else { "" };
-        Err(self.error(start, format!("these quotes are never closed{hint}")))
+        Err(self.error(start, format!("these quotes are never closed; add `\"`{hint}")))
     }
 
     /// `address/prefix`.
@@ -455,6 +605,20 @@ impl<'q> Parser<'q> {
     }
 }
 
+/// The name that `text` begins with.
+fn name_at(text: &str) -> Option<&str> {
+    let is_name = |it: char| {
+        it.is_alphanumeric() || matches!(it, '.' | '_' | '-' | '@' | '/' | '[' | ']' | '#' | '$' | '%' | '+')
+    };
+    let end = text.find(|it| !is_name(it)).unwrap_or(text.len());
+    text.get(..end).filter(|it| it.starts_with(|it: char| it.is_alphabetic() || matches!(it, '_' | '@')))
+}
+
+/// Whether `name` is the name of a field rather than a word that happens to stand before a sign.
+fn is_surely_name(name: &str) -> bool {
+    name.starts_with(['@', '_']) || name.split('.').nth(1).is_some_and(|it| !it.is_empty())
+}
+
 fn glob(text: &str) -> Glob {
     Glob(text.split('*').map(str::to_owned).collect())
 }
@@ -467,162 +631,4 @@ fn joined(mut parts: Vec<Query>, join: fn(Vec<Query>) -> Query) -> Query {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Query {
-        text.parse().unwrap_or_else(|error: QueryError| panic!("{error}\n{}", error.pointer()))
-    }
-
-    fn field(name: &str, test: Test) -> Query {
-        Query::Field { name: name.into(), test }
-    }
-
-    fn is(name: &str, value: &str) -> Query {
-        field(name, Test::Is(value.into()))
-    }
-
-    fn words(text: &str) -> Query {
-        Query::Words(glob(text))
-    }
-
-    fn bound(value: &str, inclusive: bool) -> Option<Bound> {
-        Some(Bound { value: value.into(), inclusive })
-    }
-
-    #[test]
-    fn terms_read_as_the_manual_says() {
-        let cases = [
-            ("", Query::All),
-            ("  * ", Query::All),
-            ("failed", words("failed")),
-            ("web* ", words("web*")),
-            ("\"failed password\"", Query::Words(Glob(vec!["failed password".into()]))),
-            ("user.name:root", is("user.name", "root")),
-            ("user.name:\"jane \\\"j\\\" doe\"", is("user.name", "jane \"j\" doe")),
-            ("path:C:\\Windows\\cmd.exe", is("path", "C:\\Windows\\cmd.exe")),
-            ("path:\"C:\\Windows\\\\\"", is("path", "C:\\Windows\\")),
-            ("path:C:\\Windows\\*", field("path", Test::Like(glob("C:\\Windows\\*")))),
-            ("\"Process Name\":x", is("Process Name", "x")),
-            ("user.name:*", field("user.name", Test::Exists)),
-            ("source.ip:2001:db8::1", is("source.ip", "2001:db8::1")),
-            ("call:f(x)", is("call", "f(x)")),
-            ("x:[1,2]", is("x", "[1,2]")),
-            ("10:30:00", words("10:30:00")),
-            ("x:a\"b", is("x", "a\"b")),
-            ("n:>=500", field("n", Test::Range { low: bound("500", true), high: None })),
-            ("n:<-5", field("n", Test::Range { low: None, high: bound("-5", false) })),
-            ("n:[400 TO 499}", field("n", Test::Range { low: bound("400", true), high: bound("499", false) })),
-            ("n:{* TO \"a b\"]", field("n", Test::Range { low: None, high: bound("a b", true) })),
-            (
-                "@timestamp:>2024-01-15T10:30:00Z",
-                field("@timestamp", Test::Range { low: bound("2024-01-15T10:30:00Z", false), high: None }),
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_test_can_stand_alone() {
-        assert_eq!(Test::parse(">=5"), Ok(Test::Range { low: bound("5", true), high: None }));
-        assert_eq!(Test::parse("a b").unwrap_err().problem(), "nothing may follow the value");
-        assert_eq!(Test::parse("").unwrap_err().problem(), "a value is missing here");
-    }
-
-    #[test]
-    fn operators_bind_as_the_manual_says() {
-        let [a, b, c] = ["a", "b", "c"].map(words);
-        let not = |it: &Query| Query::Not(Box::new(it.clone()));
-        let cases = [
-            ("a b", Query::And(vec![a.clone(), b.clone()])),
-            ("a AND b OR c", Query::Or(vec![Query::And(vec![a.clone(), b.clone()]), c.clone()])),
-            ("a OR b c", Query::Or(vec![a.clone(), Query::And(vec![b.clone(), c.clone()])])),
-            ("a AND (b OR c)", Query::And(vec![a.clone(), Query::Or(vec![b.clone(), c.clone()])])),
-            ("a NOT b", Query::And(vec![a.clone(), not(&b)])),
-            ("-a -(b c)", Query::And(vec![not(&a), not(&Query::And(vec![b.clone(), c.clone()]))])),
-            ("a and b", Query::And(vec![a.clone(), words("and"), b.clone()])),
-            ("ANDERSON", words("ANDERSON")),
-            ("x:(a OR \"b c\")", Query::Or(vec![is("x", "a"), is("x", "b c")])),
-            (
-                "x:(>=1 <5)",
-                Query::And(vec![
-                    field("x", Test::Range { low: bound("1", true), high: None }),
-                    field("x", Test::Range { low: None, high: bound("5", false) }),
-                ]),
-            ),
-            ("-x:y", not(&is("x", "y"))),
-            ("a - b", Query::And(vec![a.clone(), words("-"), b.clone()])),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn networks_know_their_addresses() {
-        let Query::Field { test: Test::Network(network), .. } = parse("source.ip:10.1.2.3/8") else { panic!() };
-        assert_eq!(network.to_string(), "10.0.0.0/8");
-        for (address, inside) in
-            [("10.255.0.1", true), ("11.0.0.0", false), ("::ffff:10.0.0.1", true), ("::a00:1", false)]
-        {
-            assert_eq!(network.contains(address.parse().unwrap()), inside, "{address}");
-        }
-        let all = Network::new("1.2.3.4".parse().unwrap(), 0).unwrap();
-        assert!(all.contains("255.0.0.1".parse().unwrap()) && !all.contains("2001:db8::".parse().unwrap()));
-        let Query::Field { test: Test::Network(network), .. } = parse("source.ip:2001:db8::/33") else { panic!() };
-        assert!(network.contains("2001:db8:7fff::1".parse().unwrap()));
-        assert!(!network.contains("2001:db8:8000::1".parse().unwrap()));
-        assert_eq!(parse("url.path:/a/24"), is("url.path", "/a/24"));
-    }
-
-    #[test]
-    fn errors_point_at_the_place() {
-        let cases = [
-            ("a AND", "a term is missing here", 6),
-            ("a (b OR c", "this parenthesis is never closed", 3),
-            ("ä b) c", "this parenthesis was never opened", 4),
-            (
-                "user.name: root",
-                "a value must follow `user.name:` without a space; `user.name:*` finds events that have the field",
-                11,
-            ),
-            ("x:\"ab", "these quotes are never closed", 3),
-            ("x:\"C:\\dir\\\"", "these quotes are never closed; a backslash at the end is written `\\\\`", 3),
-            ("x:[1 TO 2", "the range is never closed: `]` or `}` is missing", 10),
-            ("x:[ TO 2]", "TO must stand between the ends of a range", 8),
-            ("OR b", "OR needs a term on each side; quote it to find the word", 1),
-            ("a OR OR b", "OR needs a term on each side; quote it to find the word", 6),
-            ("source.ip:10.0.0.0/33", "a number from 0 to 32 must follow the `/` of this network", 11),
-            ("()", "a term is missing before this parenthesis", 2),
-            ("x:>", "a number, time or text must follow the comparison", 4),
-            ("\"\"", "there is nothing to find between these quotes", 1),
-        ];
-        for (text, problem, character) in cases {
-            let error = text.parse::<Query>().unwrap_err();
-            assert_eq!((error.problem(), error.character()), (problem, character), "{text}");
-        }
-        let error = "ä b) c".parse::<Query>().unwrap_err();
-        assert_eq!(error.to_string(), "this parenthesis was never opened at character 4 of the query");
-        assert_eq!(error.pointer(), "ä b) c\n   ^");
-    }
-
-    #[test]
-    fn queries_are_bounded_in_length_terms_and_depth() {
-        let problem = |text: String| text.parse::<Query>().unwrap_err().problem().to_owned();
-        assert_eq!(problem("x".repeat(QUERY_BYTES_MAX + 1)), "the query has 16385 bytes, it may have 16384");
-        assert_eq!(problem("x ".repeat(QUERY_TERMS_MAX + 1)), "the query has more than 256 terms");
-        assert_eq!(problem("(".repeat(QUERY_DEPTH_MAX + 2)), "parentheses and NOT nest deeper than 32");
-        assert_eq!(problem("-".repeat(QUERY_DEPTH_MAX + 2) + "x"), "parentheses and NOT nest deeper than 32");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_makes_the_parser_panic(text in r#"[ab:"()\[\]{}*<>=\\/ 1.\-éANDORTO]{0,40}"#) {
-            if let Err(error) = text.parse::<Query>() {
-                assert!(error.pointer().ends_with('^') && error.character() <= text.chars().count() + 1);
-            }
-        }
-    }
-}
+mod tests;

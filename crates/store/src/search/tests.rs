@@ -77,7 +77,9 @@ impl Bed {
     }
 
     fn ids(&self, query: &str) -> Vec<String> {
-        let request = SearchRequest::new(query.parse().unwrap(), 1_000);
+        // Noon of the third day.
+        let now = Some(Timestamp(2 * DAY + DAY / 2));
+        let request = SearchRequest { now, ..SearchRequest::new(query.parse().unwrap(), 1_000) };
         self.found(&request).all_rows().unwrap().iter().map(|it| it.id.to_string()).collect()
     }
 
@@ -141,6 +143,18 @@ fn the_language_finds_what_its_manual_says() {
         ("source.port:ssh", &["3-0"]),
         ("source.port:*", &["3-0"]),
         ("nowhere:x", &[]),
+        ("/^(Failed|Accepted) .*(root|Jane)$/", &["3-0", "1-0"]),
+        ("/failed/", &[]),
+        ("/(?i)FAILED/ OR user.name:/^jane/", &["3-0", "1-0"]),
+        ("source.ip:/\\.9$/", &["2-0"]),
+        ("http.response.status_code:/^4/", &["1-1"]),
+        ("event.category:/^net/", &["2-0"]),
+        ("source.port:/ss./", &["3-0"]),
+        ("has:source.port", &["3-0"]),
+        ("user.name != root AND user.name: *", &["3-0"]),
+        ("@timestamp:>=now-1d", &["3-0", "2-0"]),
+        ("@timestamp:today", &["3-0", "2-0"]),
+        ("@timestamp:yesterday", &["1-1"]),
         ("event.id:2-0", &["2-0"]),
         ("event.id:1-*", &["1-1", "1-0"]),
         ("panoptes.source:web AND panoptes.input:tcp user.name:root", &["1-0"]),
@@ -438,6 +452,8 @@ const NAMES: &[&str] = &[
 ];
 const ORIGINALS: &[&str] = &["Failed password for root", "session opened", "admin: 7 words, one IP 10.0.0.1", ""];
 
+const PATTERNS: &[&str] = &["ro", "^7$", "o{2}", "(?i)RO", "[0-9]+\\.[0-9]"];
+
 fn made_value() -> impl Strategy<Value = MadeValue> {
     let text = || proptest::sample::select(TEXTS);
     prop_oneof![
@@ -470,6 +486,10 @@ fn made_test() -> impl Strategy<Value = Test> {
         proptest::sample::select(globs).prop_map(|it| Test::Like(Glob(it.split('*').map(str::to_owned).collect()))),
         (proptest::option::of(bound()), proptest::option::of(bound()))
             .prop_map(|(low, high)| Test::Range { low, high }),
+        proptest::sample::select(PATTERNS).prop_map(|it| match format!("x:/{it}/").parse() {
+            Ok(Query::Field { test, .. }) => test,
+            _ => panic!("`{it}` is a pattern"),
+        }),
         proptest::sample::select(networks).prop_map(|it| {
             let (address, prefix) = it.split_once('/').unwrap();
             Test::Network(query::Network::new(address.parse().unwrap(), prefix.parse().unwrap()).unwrap())
@@ -518,6 +538,7 @@ fn write(frame: u64, events: &[Made]) -> Arc<EventBatch> {
 fn matches(query: &Query, event: Event<'_>) -> bool {
     match query {
         Query::All => true,
+        Query::Pattern(_) => unreachable!("none is made"),
         Query::Words(glob) => {
             let messages = event.fields().filter(|it| it.0 == field::MESSAGE && is_of(FieldType::Text, it.1)).take(1);
             let texts = messages.flat_map(|it| it.1.each()).map(|it| it.to_text().into_owned());
@@ -576,7 +597,8 @@ fn passes(ty: FieldType, value: Value<'_>, test: &Test) -> bool {
         Test::Exists => true,
         Test::Is(wanted) => text == *wanted,
         // A time is not text, whatever it was written as.
-        Test::Like(_) | Test::Network(_) if ty == FieldType::Timestamp => false,
+        Test::Like(_) | Test::Network(_) | Test::Pattern(_) if ty == FieldType::Timestamp => false,
+        Test::Pattern(pattern) => regex::Regex::new(pattern.text()).unwrap().is_match(&text),
         Test::Like(glob) => glob_matches(&glob.0, &text.to_lowercase()),
         Test::Network(network) => text.parse().is_ok_and(|it| network.contains(it)),
         Test::Range { low, high } => {
@@ -649,7 +671,7 @@ proptest! {
             }
             let is_cut = ordered.len() > limit;
             ordered.truncate(limit);
-            let request = SearchRequest { query: query.clone(), since, until, limit, order };
+            let request = SearchRequest { query: query.clone(), since, until, now: None, limit, order };
             for (name, bed) in [("hot", &hot), ("cold", &cold), ("mixed", &mixed)] {
                 let mut found = bed.found(&request);
                 prop_assert_eq!(found.is_cut(), is_cut);

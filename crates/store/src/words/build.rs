@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch, StringViewArray};
-use arrow::datatypes::DataType;
 
 use super::table::{Pair, encode, pair};
 use super::tokens::{Tokenizer, hash};
@@ -26,6 +25,8 @@ pub(crate) struct WordsWriter<W> {
     terms: TermSet,
     /// Texts of it whose words are in `terms` already.
     texts: TermSet,
+    /// Whether it must be said to have all terms.
+    has_all: bool,
     section: Section,
     index: Vec<u8>,
     directory: Vec<u8>,
@@ -47,6 +48,7 @@ impl<W: Write> WordsWriter<W> {
             tokenizer: Tokenizer::default(),
             terms: TermSet::new(limits.group_terms_max),
             texts: TermSet::new(limits.group_terms_max),
+            has_all: false,
             section: Section::default(),
             index: Vec::new(),
             directory: Vec::new(),
@@ -54,20 +56,14 @@ impl<W: Write> WordsWriter<W> {
         }
     }
 
-    /// Adds the next row group.
-    pub(crate) fn add_group(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        self.terms.clear();
-        self.texts.clear();
-        let mut has_all = false;
+    /// Adds rows to the row group.
+    pub(crate) fn add(&mut self, rows: &RecordBatch) {
         for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
             let name = field.name().as_str();
             let (worded, looked_up) = (is_worded(name), is_looked_up(name));
-            let texts = match column.as_string_view_opt() {
-                Some(texts) => texts,
-                None => {
-                    has_all |= (worded || looked_up) && *column.data_type() != DataType::Null;
-                    continue;
-                }
+            let Some(texts) = column.as_string_view_opt() else {
+                self.has_all |= (worded || looked_up) && column.null_count() < column.len();
+                continue;
             };
             if name == OVERFLOW {
                 self.overflow(texts);
@@ -79,7 +75,11 @@ impl<W: Write> WordsWriter<W> {
                 self.values(name, texts);
             }
         }
-        has_all |= self.terms.is_full;
+    }
+
+    /// Ends the row group; the next begins.
+    pub(crate) fn end_group(&mut self) -> io::Result<()> {
+        let has_all = self.has_all || self.terms.is_full;
         let count = if has_all { 0 } else { self.terms.len };
         if usize::from(self.section.groups) >= SECTION_GROUPS_MAX
             || self.section.pairs.len() + count > self.limits.section_terms_max
@@ -93,14 +93,18 @@ impl<W: Write> WordsWriter<W> {
         } else {
             self.section.pairs.extend(self.terms.iter().map(|it| pair(it, group)));
         }
+        self.terms.clear();
+        self.texts.clear();
+        self.has_all = false;
         Ok(())
     }
 
-    /// Ends the sidecar of the segment whose file has this digest. `None` if there is no place for all its row groups.
-    pub(crate) fn finish(mut self, segment_digest: &[u8; 32]) -> io::Result<Option<W>> {
+    /// Ends the sidecar of the segment whose file has this digest. Gives what it was written to: as an error if there was
+    /// no place for all row groups, so that it is of no use.
+    pub(crate) fn finish(mut self, segment_digest: &[u8; 32]) -> io::Result<Result<W, W>> {
         self.end_section()?;
         if self.sections > self.limits.sections_max {
-            return Ok(None);
+            return Ok(Err(self.out));
         }
         let mut trailer = Vec::with_capacity(TRAILER_BYTES);
         trailer.extend_from_slice(&MAGIC);
@@ -113,7 +117,7 @@ impl<W: Write> WordsWriter<W> {
         self.out.write_all(&self.index)?;
         self.out.write_all(&self.directory)?;
         self.out.write_all(&trailer)?;
-        Ok(Some(self.out))
+        Ok(Ok(self.out))
     }
 
     fn end_section(&mut self) -> io::Result<()> {

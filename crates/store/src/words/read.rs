@@ -12,7 +12,7 @@ use super::{
     DIRECTORY_BYTES, FINGERPRINT_BITS, Limits, MAGIC, SECTION_GROUPS_MAX, SEED, TRAILER_BYTES, Term, VERSION,
 };
 use crate::disk::{Disk, DiskFile};
-use crate::segment::words_path;
+use crate::manifest::sidecar_of;
 
 /// How much of sidecars is kept for the next look-up: their directories and the buckets that were looked at. Beyond it
 /// those that were not used for longest are read again.
@@ -101,7 +101,7 @@ impl WordsStore {
     /// Which row groups of a segment (by its path and digest) may have what is needed. `None` if there is no sidecar to
     /// say so.
     pub(crate) fn groups(&self, segment: &str, digest: &[u8; 32], need: &Need) -> Result<Option<Groups>, WordsError> {
-        let path = words_path(segment);
+        let path = sidecar_of(segment);
         let sidecar = match lock(&self.cache).sidecar(digest) {
             Some(Known::Sidecar(sidecar)) => sidecar,
             Some(Known::Unusable) => return Ok(None),
