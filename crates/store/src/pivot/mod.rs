@@ -36,9 +36,9 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
-pub use self::back::{FieldValue, Row, rows};
 #[cfg(feature = "search")]
 pub(crate) use self::back::cell;
+pub use self::back::{FieldValue, Row, rows};
 pub(crate) use self::back::{each_overflow, each_text};
 pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
 

@@ -165,7 +165,7 @@ fn compile(pattern: &str) -> Result<Regex, PatternTooLarge> {
 }
 
 /// The plain form of an address, if it differs from `text`.
-fn canonical(text: &str) -> Option<String> {
+pub(super) fn canonical(text: &str) -> Option<String> {
     let address = text.parse::<IpAddr>().ok()?.to_canonical().to_string();
     (address != text).then_some(address)
 }

@@ -146,7 +146,9 @@ impl<W: Write> WordsWriter<W> {
     fn words(&mut self, texts: &StringViewArray, may_repeat: bool) {
         for text in texts.iter().flatten() {
             if !may_repeat || self.texts.insert(hash(SAME_TEXT_SEED, text.as_bytes())) {
-                self.tokenizer.each(SEED, text, |it| drop(self.terms.insert(it)));
+                self.tokenizer.each(SEED, text, |it| {
+                    self.terms.insert(it);
+                });
             }
         }
     }
@@ -169,7 +171,9 @@ impl<W: Write> WordsWriter<W> {
                             self.terms.insert(hash(seed, text.as_bytes()));
                         }
                         if worded {
-                            self.tokenizer.each(SEED, text, |it| drop(self.terms.insert(it)));
+                            self.tokenizer.each(SEED, text, |it| {
+                                self.terms.insert(it);
+                            });
                         }
                     });
                 }

@@ -52,9 +52,9 @@ mod tokens;
 
 pub(crate) use self::build::WordsWriter;
 #[cfg(feature = "search")]
-pub(crate) use self::read::{Groups, Need, WordsError, WordsStore};
+pub(crate) use self::read::{Groups, Need, WordsStore};
 #[cfg(feature = "search")]
-pub(crate) use self::tokens::{Tokenizer, is_word, whole_words};
+pub(crate) use self::tokens::{is_word, whole_words};
 
 /// How many bits tell terms apart that lie side by side: once in 2^8 look-ups a segment is said to have what it does not.
 const FINGERPRINT_BITS: u32 = 8;
@@ -75,6 +75,7 @@ pub(crate) struct Term(u64);
 
 impl Term {
     /// That a looked-up column has this value.
+    #[cfg(feature = "search")]
     pub(crate) fn value(column: &str, value: &str) -> Self {
         Self(tokens::hash(column_seed(SEED, column), value.as_bytes()))
     }
@@ -83,7 +84,7 @@ impl Term {
     #[cfg(feature = "search")]
     pub(crate) fn words(text: &str) -> Vec<Self> {
         let mut out = Vec::new();
-        Tokenizer::default().each(SEED, text, |it| out.push(Self(it)));
+        tokens::Tokenizer::default().each(SEED, text, |it| out.push(Self(it)));
         out
     }
 }

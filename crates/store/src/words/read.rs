@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use panoptes_seal::{CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkOpener, KeyEncryptionKey, SealError};
 
 use super::table::{all, bucket_of, buckets, look_up};
-use super::{
-    DIRECTORY_BYTES, FINGERPRINT_BITS, Limits, MAGIC, SECTION_GROUPS_MAX, SEED, TRAILER_BYTES, Term, VERSION,
-};
+use super::{DIRECTORY_BYTES, FINGERPRINT_BITS, Limits, MAGIC, SECTION_GROUPS_MAX, SEED, TRAILER_BYTES, Term, VERSION};
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::sidecar_of;
 
@@ -78,7 +76,9 @@ pub(crate) enum WordsError {
     NotRead { path: String, source: io::Error },
     #[error("`{path}` cannot be opened; its segment is searched without it")]
     Sealed { path: String, source: SealError },
-    #[error("`{path}` is of format version {version}, this program reads {VERSION}; its segment is searched without it")]
+    #[error(
+        "`{path}` is of format version {version}, this program reads {VERSION}; its segment is searched without it"
+    )]
     VersionUnknown { path: String, version: u16 },
     #[error("`{path}` belongs to another segment than the one of its name; that is searched without it")]
     OtherSegment { path: String },
@@ -102,7 +102,9 @@ impl WordsStore {
     /// say so.
     pub(crate) fn groups(&self, segment: &str, digest: &[u8; 32], need: &Need) -> Result<Option<Groups>, WordsError> {
         let path = sidecar_of(segment);
-        let sidecar = match lock(&self.cache).sidecar(digest) {
+        // Not in the `match`: the lock would be held through it.
+        let known = lock(&self.cache).sidecar(digest);
+        let sidecar = match known {
             Some(Known::Sidecar(sidecar)) => sidecar,
             Some(Known::Unusable) => return Ok(None),
             None => match self.open(&path, digest) {
@@ -181,8 +183,7 @@ impl WordsStore {
 fn read(file: &dyn DiskFile, opener: &ChunkOpener, path: &str, range: Range<u64>) -> Result<Vec<u8>, WordsError> {
     let on_disk = opener.ciphertext_range(&range);
     let mut sealed = vec![0; (on_disk.end - on_disk.start) as usize];
-    file.read_at(on_disk.start, &mut sealed)
-        .map_err(|source| WordsError::NotRead { path: path.to_owned(), source })?;
+    file.read_at(on_disk.start, &mut sealed).map_err(|source| WordsError::NotRead { path: path.to_owned(), source })?;
     opener.open_range(&range, &sealed).map_err(|source| WordsError::Sealed { path: path.to_owned(), source })
 }
 
@@ -206,8 +207,8 @@ impl Trailer {
         let (seed, rest) = rest.split_first_chunk()?;
         let digest = *rest.first_chunk::<32>()?;
         let version = u16::from_le_bytes(*version);
-        let is_known = version != VERSION
-            || *fingerprint == [FINGERPRINT_BITS as u8, 0] && u64::from_le_bytes(*seed) == SEED;
+        let is_known =
+            version != VERSION || *fingerprint == [FINGERPRINT_BITS as u8, 0] && u64::from_le_bytes(*seed) == SEED;
         (*magic == MAGIC && is_known).then_some(Self { version, sections: u32::from_le_bytes(*sections), digest })
     }
 
@@ -265,7 +266,8 @@ impl Sidecar {
             let (ends, rest) = index.split_at_checked(usize::try_from(buckets(terms) * 4).ok()?)?;
             index = rest;
             let ends: Vec<u32> = ends.as_chunks().0.iter().map(|it| u32::from_le_bytes(*it)).collect();
-            let is_sorted = ends.is_sorted() && ends.windows(2).all(|it| matches!(it, [a, b] if b - a <= BUCKET_BYTES_MAX));
+            let is_sorted =
+                ends.is_sorted() && ends.windows(2).all(|it| matches!(it, [a, b] if b - a <= BUCKET_BYTES_MAX));
             if !is_sorted || ends.first().is_some_and(|it| *it > BUCKET_BYTES_MAX) {
                 return None;
             }

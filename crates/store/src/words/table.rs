@@ -17,7 +17,7 @@ pub(super) fn buckets(terms: u64) -> u64 {
 /// The number of a term among `terms`.
 fn number(hash: u64, terms: u64) -> u64 {
     // Sections have far fewer than 2^48 terms.
-    (u128::from(hash & !0xffff) * (u128::from(terms) << FINGERPRINT_BITS) >> 64) as u64
+    ((u128::from(hash & !0xffff) * (u128::from(terms) << FINGERPRINT_BITS)) >> 64) as u64
 }
 
 /// A section, encoded.
@@ -211,14 +211,15 @@ impl BitReader<'_> {
     }
 }
 
-#[cfg(all(test, feature = "search"))]
+#[cfg(test)]
+#[cfg(feature = "search")]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::words::tokens::hash;
 
-    fn bucket<'e>(encoded: &'e Encoded, hash: u64) -> &'e [u8] {
+    fn bucket(encoded: &Encoded, hash: u64) -> &[u8] {
         let bucket = bucket_of(hash, encoded.terms) as usize;
         let start = bucket.checked_sub(1).map_or(0, |it| encoded.ends[it]);
         &encoded.data[start as usize..encoded.ends[bucket] as usize]
