@@ -11,15 +11,17 @@
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
 //! * [`lock`]: one process per data folder.
-//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `words/`: the sidecar by
-//!   which a search leaves them out.
+//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
+//!   become large ones; `words/`: by what a search leaves them out.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
 //! * What was acknowledged survives a loss of power; what was not is there whole or not at all.
-//! * Files are appended to or removed, never changed; a damaged block costs that block.
+//! * Files are appended to or removed, never changed, but that the data key of one that goes is written over first; a
+//!   damaged block costs that block.
 //! * No clock: time arrives with the data.
 
+mod compact;
 pub mod disk;
 pub mod lock;
 pub mod log;
@@ -28,11 +30,13 @@ pub mod manifest;
 mod object;
 pub mod pivot;
 mod record;
+mod sealed_file;
 #[cfg(feature = "search")]
 pub mod search;
 mod segment;
 mod store;
 mod words;
 
+pub use crate::compact::CompactError;
 pub use crate::segment::SegmentWriteError;
-pub use crate::store::{Store, StoreError, StoreOptions, StoreReader};
+pub use crate::store::{Compaction, Store, StoreError, StoreOptions, StoreReader};

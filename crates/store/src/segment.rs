@@ -7,8 +7,8 @@
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
 //! (`is_looked_up`) have bloom filters, all have statistics per page. The field of a column that holds lists carries
-//! `panoptes.lists` in the Arrow schema. Beside it lies a file that says which
-//! words and values it has in which row groups ([`words`](crate::words)).
+//! `panoptes.lists` in the Arrow schema. Beside it lies a file that says which words and values it has in which row
+//! groups ([`words`](crate::words)).
 //!
 //! # Writing
 //!
@@ -28,9 +28,9 @@ use panoptes_model::{EventBatch, FrameId, Timestamp};
 use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
 
-pub(crate) use self::writer::{SegmentWriter, is_looked_up};
-use crate::disk::Disk;
-use crate::manifest::Segment;
+pub(crate) use self::writer::{SegmentWriter, is_looked_up, rows_digest};
+use crate::disk::{Disk, destroy};
+use crate::manifest::{Segment, sidecar_of};
 use crate::pivot::{ROW, RowRef, pivot};
 
 /// How many rows a row group has at most; further rows begin the next one.
@@ -82,19 +82,52 @@ pub(crate) fn write_segments(
 ) -> Result<Vec<Segment>, SegmentWriteError> {
     let batches: Vec<&EventBatch> = batches.iter().map(|it| &**it).collect();
     let rows = sorted_rows(&batches);
-    let mut written = Vec::new();
-    for (number, part) in parts(&rows).into_iter().enumerate() {
-        let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
-        let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
-        let batch = pivot(&batches, &refs);
-        let mut writer = SegmentWriter::create(disk, key, file, &batch.schema(), batch.num_rows())?;
-        writer.write(&batch)?;
-        written.push(writer.finish((first, last), String::new())?);
+    let mut names = Vec::new();
+    let mut write = || {
+        let mut written = Vec::new();
+        for (number, part) in parts(&rows).into_iter().enumerate() {
+            let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
+            let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
+            let batch = pivot(&batches, &refs);
+            names.push(file.clone());
+            let mut writer = SegmentWriter::create(disk, key, file, &batch.schema(), batch.num_rows())?;
+            writer.write(&batch)?;
+            written.push(writer.finish((first, last), String::new())?);
+        }
+        if !written.is_empty() {
+            sync_folder(disk)?;
+        }
+        Ok(written)
+    };
+    let written = write();
+    if written.is_err() {
+        // On a full disk what is left of each attempt would be what the next one lacks.
+        names.iter().for_each(|it| remove_unfinished(disk, it));
     }
-    if !written.is_empty() {
-        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
+    written
+}
+
+/// Makes the names of segments last.
+pub(crate) fn sync_folder(disk: &dyn Disk) -> Result<(), SegmentWriteError> {
+    disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))
+}
+
+/// Destroys the data key of a sealed file, then removes it.
+pub(crate) fn destroy_sealed(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    destroy(disk, path, panoptes_seal::CHUNK_HEADER_BYTES, panoptes_seal::WRAPPED_KEY_BYTES)
+}
+
+/// Removes what is there of a segment that never was in the manifest. What cannot be removed is a left-over that the next
+/// start removes.
+pub(crate) fn remove_unfinished(disk: &dyn Disk, file: &str) {
+    for path in [file.to_owned(), sidecar_of(file)].into_iter().flat_map(|it| [format!("{it}.new"), it]) {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path, "an unfinished segment could not be removed");
+            }
+            _ => {}
+        }
     }
-    Ok(written)
 }
 
 /// Removes what an interrupted sealing left: segments and their sidecars that are not in `known`, and unfinished files.
@@ -107,12 +140,12 @@ pub(crate) fn remove_orphans(disk: &dyn Disk, known: &HashSet<String>) -> Result
         let is_unfinished =
             name.strip_suffix(".new").is_some_and(|it| it.ends_with(SUFFIX) || it.ends_with(SUFFIX_WORDS));
         if is_unfinished || is_ours && !known.contains(path.as_str()) {
-            disk.remove(&path).map_err(disk_error("remove", &path))?;
+            destroy_sealed(disk, &path).map_err(disk_error("remove", &path))?;
             removed += 1;
         }
     }
     if removed > 0 {
-        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
+        sync_folder(disk)?;
     }
     Ok(removed)
 }
@@ -237,7 +270,9 @@ mod tests {
         let file = &written[0];
         let sealed = read_all(&*disk.open_read(&file.file).unwrap()).unwrap();
         assert_eq!((file.bytes, file.digest), (sealed.len() as u64, sha256(&[&sealed])));
-        assert_eq!(disk.list("segments").unwrap().len(), written.len(), "no unfinished file is left");
+        assert_eq!(disk.list("segments").unwrap().len(), 2 * written.len(), "no unfinished file is left");
+        let words = read_all(&*disk.open_read(&file.words_file()).unwrap()).unwrap();
+        assert_eq!(file.words, Some(Sidecar { bytes: words.len() as u64, digest: sha256(&[&words]) }));
     }
 
     #[test]
@@ -348,10 +383,9 @@ mod tests {
         for name in ["left.segment.new", "left.words.new", "left.words", "notes.txt"] {
             disk.create_new(&format!("segments/{name}")).unwrap();
         }
-        let segment = Segment { words: Some(Sidecar { bytes: 0, digest: [0; 32] }), ..written[0].clone() };
-        disk.create_new(&segment.words_file()).unwrap();
+        let segment = &written[0];
         let known: HashSet<String> = segment.files().collect();
-        assert_eq!(remove_orphans(&disk, &known).unwrap(), 4);
+        assert_eq!(remove_orphans(&disk, &known).unwrap(), 5);
         let mut left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
         left.retain(|it| it != "segments/notes.txt");
         assert_eq!(left, [segment.file.clone(), segment.words_file()]);

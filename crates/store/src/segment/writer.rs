@@ -184,9 +184,7 @@ impl Summary {
         if let Some(times) = batch.column_by_name(TIME).and_then(|it| it.as_primitive_opt::<TimestampNanosecondType>())
             && let (Some(first), Some(last)) = (times.values().first(), times.values().last())
         {
-            if self.rows == 0 {
-                self.time_min = Timestamp(*first);
-            }
+            self.time_min = if self.rows == 0 { Timestamp(*first) } else { self.time_min };
             self.time_max = Timestamp(*last);
         }
         self.digest = self.digest.plus(rows_digest(batch));
