@@ -10,6 +10,7 @@
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
 //! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
 //!   become large ones; `words/`: by what a search leaves them out.
@@ -23,6 +24,7 @@
 
 mod compact;
 pub mod disk;
+pub mod keys;
 pub mod lock;
 pub mod log;
 pub mod manifest;
