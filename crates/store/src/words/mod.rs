@@ -70,18 +70,18 @@ const DIRECTORY_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 64;
 
 /// What is looked up in a sidecar: the hash of a word or of a value.
+#[cfg(feature = "search")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 
+#[cfg(feature = "search")]
 impl Term {
     /// That a looked-up column has this value.
-    #[cfg(feature = "search")]
     pub(crate) fn value(column: &str, value: &str) -> Self {
         Self(tokens::hash(column_seed(SEED, column), value.as_bytes()))
     }
 
     /// The words of a text.
-    #[cfg(feature = "search")]
     pub(crate) fn words(text: &str) -> Vec<Self> {
         let mut out = Vec::new();
         tokens::Tokenizer::default().each(SEED, text, |it| out.push(Self(it)));
