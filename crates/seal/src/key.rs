@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
+use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use crate::SealError;
@@ -159,6 +159,25 @@ impl KeyEncryptionKey {
         Ok(DataKey(Zeroizing::new(bytes)))
     }
 
+    /// HMAC-SHA256 of `message` under the key for `purpose`: only who has this key can make or check it.
+    pub fn sign(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.hmac_key(purpose), message);
+        let mut out = [0; 32];
+        for (to, from) in out.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+
+    /// Whether [`sign`](Self::sign) gave `signature` for the same.
+    pub fn is_signed(&self, purpose: &str, message: &[u8], signature: &[u8; 32]) -> bool {
+        hmac::verify(&self.hmac_key(purpose), message, signature).is_ok()
+    }
+
+    fn hmac_key(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.derive(purpose).bytes())
+    }
+
     /// The key for `purpose`: always the same for the same purpose, and nothing can be learnt from one about another.
     pub fn derive(&self, purpose: &str) -> DataKey {
         DataKey(Zeroizing::new(expand(&self.bytes, &[b"panoptes derive v1\0", purpose.as_bytes()])))
@@ -208,6 +227,15 @@ mod tests {
             kek.derive("catalog").bytes(),
             KeyEncryptionKey::from_bytes([8; KEY_BYTES]).derive("catalog").bytes()
         );
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_key_purpose_and_message() {
+        let [key, other] = [1, 2].map(|n| KeyEncryptionKey::from_bytes([n; KEY_BYTES]));
+        let signature = key.sign("head", b"message");
+        assert!(key.is_signed("head", b"message", &signature));
+        assert!(!key.is_signed("head", b"massage", &signature) && !key.is_signed("tail", b"message", &signature));
+        assert!(!other.is_signed("head", b"message", &signature));
     }
 
     #[test]
