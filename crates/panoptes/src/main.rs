@@ -5,6 +5,7 @@
 //! * `commands/`: one file per sub-command.
 //! * `pipeline/`: the threads of a running instance, from intake to alerts.
 
+mod books;
 mod cli;
 mod commands;
 mod console;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use panoptes_catalog::OpenMode;
+use panoptes_catalog::blocking::Catalog;
 use panoptes_config::Config;
 use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Timestamp};
@@ -74,6 +76,12 @@ impl Asking {
     /// The fields that events since `since` have.
     pub(super) fn columns(&self, since: Option<Timestamp>) -> anyhow::Result<Vec<String>> {
         Ok(self.sql("select * from events limit 0", since, None)?.columns)
+    }
+
+    /// What is in order rather than in bulk.
+    pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
+        let key = surroundings::existing_key(&self.config)?;
+        surroundings::catalog(&self.config, &key, OpenMode::Existing)
     }
 
     fn evidence(&self) -> Evidence<'_> {
