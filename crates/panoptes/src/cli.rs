@@ -70,6 +70,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   AND  OR  NOT  -word  ( )"
     )]
     Search(SearchArgs),
+    /// Read all evidence and say what is missing, altered, truncated or unreadable
+    #[command(
+        after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
+    )]
+    Verify(VerifyArgs),
     /// How each source of logs is doing: last seen, rate against its usual, what is not understood, lag
     #[command(
         after_help = "Examples:\n  panoptes sources\n  panoptes sources --since 24h --examples 3\n  panoptes sources --format jsonl | jq 'select(.state != \"ok\")'"
@@ -215,6 +220,21 @@ pub(crate) struct ImportArgs {
     /// Time zone of times without one (default UTC)
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Read only segments sealed since: 25h, 7d, or a time; of older ones only that they are there with their size
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// A head that was exported before: the manifest must have got there, by the same entries
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// Write the end of the manifest's chain, signed, to this file if all is well; keep it on another machine
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_head: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

@@ -243,8 +243,8 @@ mod tests {
         // Test case 3 of the RFC has an empty salt and info, but 22 bytes of input key material; ours always has 32.
         // So: the same construction by hand from HMAC, as RFC 5869 section 2 states it.
         let key = [9; KEY_BYTES];
-        let prk = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0; 32]), &key);
-        let okm = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, prk.as_ref()), b"info\x01");
+        let prk = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]), &key);
+        let okm = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, prk.as_ref()), b"info\x01");
         assert_eq!(&expand::<32>(&key, &[b"in", b"fo"])[..], okm.as_ref());
     }
 

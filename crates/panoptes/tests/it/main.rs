@@ -13,3 +13,4 @@ mod rules;
 mod scan;
 mod sealed;
 mod support;
+mod verify;

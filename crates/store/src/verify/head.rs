@@ -132,7 +132,7 @@ mod tests {
             }
         }
         for length in 0..text.len() {
-            assert_eq!(SignedHead::from_text(&key(5), &text[..length]), Err(HeadError::Malformed));
+            assert_eq!(SignedHead::from_text(&key(5), text.get(..length).unwrap()), Err(HeadError::Malformed));
         }
         assert_eq!(SignedHead::from_text(&key(5), &"x\n".repeat(600)), Err(HeadError::Malformed));
     }

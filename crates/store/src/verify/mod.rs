@@ -105,6 +105,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A problem of a file as a whole.
+    pub fn of(file: &str, kind: FindingKind, text: String) -> Self {
+        Self::new(file, kind, text)
+    }
+
     fn new(file: &str, kind: FindingKind, text: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
@@ -265,7 +270,8 @@ impl Verifier<'_> {
         }
         for left in recovery.unreadable() {
             let is_told = self.report.findings.iter().any(|it| it.file == left.file);
-            if !is_told && !(options.is_running && left.is_newest) {
+            let may_be_under_way = options.is_running && left.is_newest;
+            if !is_told && !may_be_under_way {
                 let text = "bytes that are no frame which counts: what a failed write or a crash left";
                 let finding = Finding::new(&left.file, FindingKind::Unfinished, text).at(left.offset, left.bytes);
                 self.report.push(finding.note());
