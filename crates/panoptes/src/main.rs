@@ -13,6 +13,7 @@ mod enrichment;
 mod generate;
 mod health;
 mod journal;
+mod keys;
 mod pipeline;
 mod reload;
 mod rules;

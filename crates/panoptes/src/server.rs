@@ -84,7 +84,7 @@ impl Core {
         let (rules, loaded) = (Arc::new(rules), Loaded { sources, seen, errors, enrichment });
         // Ports before evidence: a used one must end the start while nothing has begun.
         let submissions = before()?;
-        let key = surroundings::key(config)?;
+        let key = crate::keys::for_writing(config)?;
         let count = rules.len();
         let preparer =
             Preparer::new(surroundings::normalizer(config, None)?, Arc::clone(&rules))?.with_snapshot(snapshot)?;

@@ -11,6 +11,7 @@
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
 //! * [`verify`]: reads everything and says what is not as it should be.
+//! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
 //! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
 //!   become large ones.
@@ -25,6 +26,7 @@
 mod compact;
 mod damage;
 pub mod disk;
+pub mod keys;
 pub mod lock;
 pub mod log;
 pub mod manifest;

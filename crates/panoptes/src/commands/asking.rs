@@ -27,7 +27,7 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
         let config = surroundings::config(global, Vec::new())?;
-        let key = surroundings::existing_key(&config)?;
+        let key = crate::keys::for_reading(&config)?;
         let reader = StoreReader::open(&config.data_dir, &key)
             .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
         // The rules only give their fields fixed ids; without them every field is found all the same.
