@@ -80,7 +80,7 @@ impl Asking {
 
     /// What is in order rather than in bulk.
     pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
-        let key = surroundings::existing_key(&self.config)?;
+        let key = crate::keys::for_reading(&self.config)?;
         surroundings::catalog(&self.config, &key, OpenMode::Existing)
     }
 

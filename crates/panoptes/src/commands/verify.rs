@@ -23,7 +23,7 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<Outcome>
     let now = time::now();
     let since = args.since.as_deref().map(|it| time::parse_when(it, now)).transpose().map_err(|it| anyhow!(it))?;
     let config = surroundings::config(global, Vec::new())?;
-    let key = surroundings::existing_key(&config)?;
+    let key = crate::keys::for_reading(&config)?;
     let kept = args.head.as_deref().map(|it| read_head(it, &key)).transpose()?;
     let disk = RealDisk::open(config.data_dir.clone())
         .with_context(|| format!("cannot read {}", config.data_dir.display()))?;

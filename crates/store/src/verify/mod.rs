@@ -8,7 +8,7 @@
 //! * each segment that it names, and its sidecar: size and SHA-256 of the file, the seal of every chunk, number and digest
 //!   of its rows; a damaged place is given with the rows that it costs;
 //! * the log: every frame that counts;
-//! * the checkpoint;
+//! * the checkpoint, and the key slots;
 //! * that there is no file which nothing names.
 //!
 //! A *problem* is something that should not be. A *note* is what a crash may leave, holds nothing that was acknowledged,
@@ -32,6 +32,7 @@ use panoptes_seal::{ChunkOpener, KeyEncryptionKey, KeyId, SealError};
 
 pub use self::head::{HEAD_FILE_BYTES_MAX, HeadError, SignedHead};
 use crate::disk::{Disk, read_all};
+use crate::keys;
 use crate::log::{LogError, Recovery};
 use crate::manifest::{self, Change, Contents, Erasure, Head, ManifestError, ManifestProblem, RowsDigest, Segment};
 use crate::segment::FOLDER;
@@ -206,6 +207,7 @@ pub fn verify(
         verifier.forget_replaced();
     }
     verifier.checkpoint();
+    verifier.keys();
     verifier.folder(options)?;
     Ok(verifier.report)
 }
@@ -421,6 +423,20 @@ impl Verifier<'_> {
             Err(error) => Finding::new(CHECKPOINT, FindingKind::Unreadable, error.to_string()),
         };
         self.report.push(finding);
+    }
+
+    /// The key slots: one of them opened, or there would be no key to verify with.
+    fn keys(&mut self) {
+        let text = match keys::read(&**self.disk) {
+            Ok(None) => return,
+            Ok(Some(slots)) if slots.is_genuine(self.key) => return,
+            Ok(Some(_)) => {
+                "it was changed: a slot may not open any more, or be somebody else's; restore it from a backup"
+                    .to_owned()
+            }
+            Err(error) => chain(&error),
+        };
+        self.report.push(Finding::new(keys::FILE_NAME, FindingKind::Damaged, text));
     }
 
     /// Left-overs in the data folder itself.

@@ -230,3 +230,17 @@ fn another_key_is_an_error_and_not_damage() {
     let error = verify(&shared, &other, &VerifyOptions::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, VerifyError::KeyOther { given, .. } if given == other.id()), "{error}");
 }
+
+#[test]
+fn slots_that_were_changed_are_told() {
+    let disk = filled();
+    let mut slots = panoptes_seal::KeySlots::new(&key(), false);
+    keys::write(&disk, &mut slots, &key()).unwrap();
+    assert_eq!(check(&disk).findings, []);
+    let length = disk.dump().into_iter().find(|it| it.0 == keys::FILE_NAME).unwrap().1.len();
+    for offset in 0..length {
+        disk.tamper(keys::FILE_NAME, |it| it[offset] ^= 1);
+        assert_eq!(kinds(&check(&disk)), [(keys::FILE_NAME, FindingKind::Damaged)], "byte {offset}");
+        disk.tamper(keys::FILE_NAME, |it| it[offset] ^= 1);
+    }
+}
