@@ -2,7 +2,8 @@
 //!
 //! A search has two phases. The first reads only the columns that the query looks at and gives the places of the events
 //! that match, newest first, from the newest day back until there are enough. The second reads whole events by their
-//! place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened.
+//! place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened, nor those, and their
+//! row groups, that lack a word or value which the query needs (`prune.rs`).
 //!
 //! # Where to look first
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
@@ -15,6 +16,7 @@
 mod expr;
 mod fetch;
 mod item;
+mod prune;
 mod query;
 mod records;
 mod sql;
@@ -40,6 +42,8 @@ use parquet::errors::ParquetError;
 
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
+pub use self::prune::Pruning;
+use self::prune::need;
 pub use self::query::{Pattern, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
 pub use self::records::{RecordReader, RecordsError, StoredRecord};
 pub use self::sql::{SQL_ROWS_MAX, Table};
@@ -53,6 +57,7 @@ use crate::pivot::{
     pivot, pivot_named, rows, timestamp_type,
 };
 use crate::segment::with_row_numbers;
+use crate::words::WordsStore;
 
 /// How many events one search gives at most; [`Found::is_cut`] says that there are more.
 pub const ROWS_MAX: usize = 1_000_000;
@@ -132,6 +137,7 @@ pub enum SearchError {
 /// Answers queries. Keeps caches: one for many queries.
 pub struct Searcher {
     store: Arc<SegmentStore>,
+    words: WordsStore,
     schema: Arc<Schema>,
     runtime: Arc<RuntimeEnv>,
     options: SearchOptions,
@@ -153,6 +159,7 @@ impl Searcher {
         schema: Arc<Schema>,
         options: SearchOptions,
     ) -> Result<Self, SearchError> {
+        let words = WordsStore::new(Arc::clone(&disk), key.clone());
         let store = Arc::new(SegmentStore::new(disk, key.clone()));
         let engine_error = |source| engine_error(source, options.memory_bytes_max);
         let runtime = RuntimeEnvBuilder::new()
@@ -163,7 +170,7 @@ impl Searcher {
             .map_err(engine_error)?;
         let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
         runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
-        Ok(Self { store, schema, runtime, options })
+        Ok(Self { store, words, schema, runtime, options })
     }
 
     /// How many times a segment was opened so far.
@@ -184,11 +191,18 @@ impl Searcher {
         let limit = request.limit.min(ROWS_MAX);
         let mut hits: Vec<Hit> = Vec::new();
         let rounds = rounds(&scope, request.order);
+        let need = need(&query, &self.schema);
+        let segments_of_other_times = evidence.segments.len() - scope.segments.len() - scope.warnings.len();
+        let mut pruning = Pruning { segments_of_other_times, ..Pruning::default() };
         let mut segments_searched = 0;
         for round in rounds {
             // One more than asked for tells whether there are more.
             let missing = limit + 1 - hits.len();
-            let looked_at = scope.narrowed(&round);
+            let mut looked_at = scope.narrowed(&round);
+            looked_at.segments = self.prune(looked_at.segments, &need, &mut pruning);
+            if looked_at.segments.is_empty() && looked_at.hot_rows.is_empty() {
+                continue;
+            }
             segments_searched += looked_at.segments.len();
             let found = self.round(&looked_at, &filter, missing, request.order, &mut scope.warnings).await?;
             hits.extend(found);
@@ -208,6 +222,7 @@ impl Searcher {
             footers: HashMap::new(),
             is_cut,
             segments_searched,
+            pruning,
         })
     }
 
@@ -227,7 +242,13 @@ impl Searcher {
         for (number, segment) in evidence.segments.iter().filter(overlaps).enumerate() {
             match plaintext_size(segment.bytes) {
                 Some(size) => {
-                    let part = Part { file: segment.file.clone(), number: number as u32, size };
+                    let part = Part {
+                        file: segment.file.clone(),
+                        number: number as u32,
+                        size,
+                        sidecar_of: segment.words.as_ref().map(|_| segment.digest),
+                        groups: None,
+                    };
                     segments.insert(
                         number as u32,
                         Candidate { part, time_min: segment.time_min, time_max: segment.time_max },
@@ -500,6 +521,7 @@ pub struct Found {
     footers: HashMap<u32, ArrowReaderMetadata>,
     is_cut: bool,
     segments_searched: usize,
+    pruning: Pruning,
 }
 
 impl Found {
@@ -520,6 +542,11 @@ impl Found {
     /// How many segments were looked into.
     pub fn segments_searched(&self) -> usize {
         self.segments_searched
+    }
+
+    /// Which segments and row groups were left out.
+    pub fn pruning(&self) -> Pruning {
+        self.pruning
     }
 
     /// The segments that could not be read so far: their events are missing.

@@ -390,7 +390,7 @@ fn an_empty_store_answers() {
 #[test]
 fn time_is_cut_where_no_segment_lies_across() {
     let segment = |number: u32, from: i64, to: i64| {
-        let part = Part { file: String::new(), number, size: 0 };
+        let part = Part { file: String::new(), number, size: 0, sidecar_of: None, groups: None };
         (number, Candidate { part, time_min: Timestamp(from), time_max: Timestamp(to) })
     };
     let scope = Scope {
