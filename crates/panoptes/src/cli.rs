@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Take old logs into the evidence store, with detection
     #[command(
-        after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d"
+        after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d\n\nAn import that was interrupted goes on when it is started again: what is in the evidence already is left out."
     )]
     Import(ImportArgs),
     /// Find events in the evidence
@@ -228,6 +228,9 @@ pub(crate) struct ImportArgs {
     /// Time zone of times without one (default UTC)
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<String>,
+    /// Take in once more what was imported before
+    #[arg(long)]
+    pub(crate) again: bool,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,7 @@ mod coverage;
 mod crash;
 mod enrichment;
 mod first_alert;
+mod import;
 mod keys;
 mod reload;
 mod rules;
