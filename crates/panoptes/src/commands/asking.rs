@@ -8,7 +8,7 @@ use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Timestamp};
 use panoptes_store::StoreReader;
 use panoptes_store::pivot::FieldValue;
-use panoptes_store::search::{Evidence, Found, SearchOptions, SearchRequest, Searcher, Table};
+use panoptes_store::search::{Evidence, Found, SearchOptions, SearchRequest, Searcher, Stop, Table};
 
 use crate::cli::Global;
 use crate::surroundings;
@@ -56,7 +56,7 @@ impl Asking {
     }
 
     pub(super) fn sql(&self, text: &str, since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<Table> {
-        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until))?)
+        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until, &Stop::default()))?)
     }
 
     /// The same for a question of ours: what cannot be read is told, and the rows come alone.

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use anyhow::anyhow;
 use panoptes_store::pivot::{FieldValue, Row};
-use panoptes_store::search::{Order, Query, SearchRequest};
+use panoptes_store::search::{Order, Query, SearchRequest, Stop};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Global, SearchArgs};
@@ -45,8 +45,15 @@ pub(super) fn run(global: &Global, args: &SearchArgs) -> anyhow::Result<Outcome>
             (answer.warnings, answer.is_cut)
         }
         None => {
-            let request =
-                SearchRequest { query, since, until, now: Some(now), limit: args.limit, order: Order::NewestFirst };
+            let request = SearchRequest {
+                query,
+                since,
+                until,
+                now: Some(now),
+                limit: args.limit,
+                order: Order::NewestFirst,
+                stop: Stop::default(),
+            };
             let mut found = asking.search(&request)?;
             let count = found.len();
             let mut csv = Table::new(["timestamp", "id", "source", "message", "original"]);

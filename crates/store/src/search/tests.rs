@@ -85,7 +85,7 @@ impl Bed {
 
     fn sql(&self, text: &str) -> Result<Table, SearchError> {
         let (hot, segments) = self.store.snapshot();
-        run(self.searcher.sql(Evidence { hot: &hot, segments: &segments }, text, None, None))
+        run(self.searcher.sql(Evidence { hot: &hot, segments: &segments }, text, None, None, &Stop::default()))
     }
 }
 
@@ -228,7 +228,13 @@ fn equality_is_looked_up_in_bloom_filters_unless_the_column_holds_lists() {
     let scope = plain.searcher.scope(Evidence { hot: &hot, segments: &segments }, None, None);
     let parts: Vec<Part> = scope.segments.values().map(|it| it.part.clone()).collect();
     let plan = run(async {
-        let events = Events::new(columns(&filter.fields), &[], parts, Arc::clone(&plain.searcher.store))?;
+        let events = Events::new(
+            columns(&filter.fields),
+            &[],
+            parts,
+            Arc::clone(&plain.searcher.store),
+            &Watch::new(&Stop::default()),
+        )?;
         let frame = plain.searcher.context().read_table(Arc::new(events))?.filter(filter.expr.clone())?;
         let batches = frame.select([column(ROW)])?.explain(false, true)?.collect().await?;
         Ok::<_, DataFusionError>(arrow::util::pretty::pretty_format_batches(&batches)?.to_string())
@@ -376,7 +382,7 @@ fn a_query_that_needs_too_much_memory_fails_and_writes_nothing() {
     let (hot, segments) = bed.store.snapshot();
     let evidence = Evidence { hot: &hot, segments: &segments };
     let grouped = "SELECT event.original, count(*) FROM events GROUP BY event.original ORDER BY 2";
-    let error = run(searcher.sql(evidence, grouped, None, None)).unwrap_err();
+    let error = run(searcher.sql(evidence, grouped, None, None, &Stop::default())).unwrap_err();
     assert!(matches!(error, SearchError::MemoryExceeded { bytes_max: 1_000, .. }), "{error:?}");
 }
 
@@ -385,38 +391,6 @@ fn an_empty_store_answers() {
     let bed = Bed::new();
     assert!(bed.found(&SearchRequest::new(Query::All, 10)).is_empty());
     assert!(bed.sql("SELECT * FROM events").unwrap().rows.is_empty());
-}
-
-#[test]
-fn time_is_cut_where_no_segment_lies_across() {
-    let segment = |number: u32, from: i64, to: i64| {
-        let part = Part { file: String::new(), number, size: 0 };
-        (number, Candidate { part, time_min: Timestamp(from), time_max: Timestamp(to) })
-    };
-    let scope = Scope {
-        hot: &[],
-        hot_rows: Vec::new(),
-        segments: [
-            segment(0, 0, DAY - 1),
-            segment(1, DAY, DAY + 5),
-            segment(2, DAY + 9, 3 * DAY),
-            segment(3, 3 * DAY + 7, 3 * DAY + 8),
-            segment(4, 9 * DAY, 9 * DAY),
-        ]
-        .into(),
-        since: None,
-        until: None,
-        warnings: Vec::new(),
-    };
-    let round = |first: Option<i64>, end: Option<i64>, segments: &[u32]| Round {
-        first: first.map(Timestamp),
-        end: end.map(Timestamp),
-        segments: segments.to_vec(),
-    };
-    let newest: Vec<_> = rounds(&scope, Order::NewestFirst).collect();
-    assert_eq!(newest, [round(Some(9 * DAY), None, &[4]), round(None, Some(9 * DAY), &[1, 2, 3, 0])]);
-    let oldest: Vec<_> = rounds(&scope, Order::OldestFirst).collect();
-    assert_eq!(oldest, [round(None, Some(DAY), &[0]), round(Some(DAY), None, &[1, 2, 3, 4])]);
 }
 
 // From here: any events, any query, against an evaluator that knows nothing of columns.
@@ -671,7 +645,7 @@ proptest! {
             }
             let is_cut = ordered.len() > limit;
             ordered.truncate(limit);
-            let request = SearchRequest { query: query.clone(), since, until, now: None, limit, order };
+            let request = SearchRequest { query: query.clone(), since, until, now: None, limit, order, stop: Stop::default() };
             for (name, bed) in [("hot", &hot), ("cold", &cold), ("mixed", &mixed)] {
                 let mut found = bed.found(&request);
                 prop_assert_eq!(found.is_cut(), is_cut);
