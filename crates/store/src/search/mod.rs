@@ -14,6 +14,7 @@
 //! * A search can be ended at any time ([`Stop`]) and then answers with what it has.
 //! * A damaged segment costs its own events: the answer says which is missing ([`Found::warnings`]).
 
+mod answer;
 mod expr;
 mod fetch;
 mod item;
@@ -29,10 +30,10 @@ mod watch;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Field, TimestampNanosecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimestampNanosecondType, UInt32Type, UInt64Type};
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -43,6 +44,7 @@ use panoptes_seal::{KeyEncryptionKey, plaintext_size};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
 
+pub use self::answer::{Make, TableRequest};
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::pipes::{Aggregate, Ask, COMMANDS_MAX, Function, GroupOrder, Interval, Measure, OnRows, SortBy, Then};
@@ -132,6 +134,10 @@ pub enum SearchError {
     MemoryExceeded { bytes_max: usize, source: Box<DataFusionError> },
     #[error("there is no column `{name}`{}", sql::hint(.nearest))]
     ColumnUnknown { name: String, nearest: Option<String> },
+    #[error("the rows have no column `{name}`; they have {columns}")]
+    RowColumnUnknown { name: String, columns: String },
+    #[error("`{measure}` needs numbers, and `{field}` has none; count, distinct, min and max take anything")]
+    NoNumbers { measure: String, field: String },
     #[error("the SQL cannot be understood: {problem}")]
     Sql { problem: String },
     #[error("the query failed")]
@@ -146,6 +152,8 @@ pub struct Searcher {
     schema: Arc<Schema>,
     runtime: Arc<RuntimeEnv>,
     options: SearchOptions,
+    /// The columns of segments, by their paths.
+    schemas: Mutex<HashMap<String, SchemaRef>>,
 }
 
 /// What a search looks at: what is in memory and which segments there are, at one moment.
@@ -174,7 +182,7 @@ impl Searcher {
             .map_err(engine_error)?;
         let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
         runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
-        Ok(Self { store, schema, runtime, options })
+        Ok(Self { store, schema, runtime, options, schemas: Mutex::default() })
     }
 
     /// How many times a segment was opened so far.
@@ -363,7 +371,7 @@ impl Searcher {
             .limit(0, Some(round.limit))?;
         let plan = frame.create_physical_plan().await?;
         let batches = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx()).await?;
-        add_metrics(&plan, work);
+        add_metrics(&plan, watch, work);
         Ok(batches.iter().flat_map(hits_of).collect())
     }
 

@@ -167,7 +167,7 @@ impl Searcher {
         let mut rows = Vec::new();
         let plan = answer.create_physical_plan().await?;
         let batches = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx()).await?;
-        add_metrics(&plan, work);
+        add_metrics(&plan, watch, work);
         for batch in batches {
             let schema = batch.schema();
             for row in 0..batch.num_rows() {

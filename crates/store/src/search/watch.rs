@@ -52,7 +52,7 @@ pub struct Work {
     pub row_groups_read: u64,
     /// Left out because of their statistics or filters.
     pub row_groups_pruned: u64,
-    /// Rows of segments that were looked at.
+    /// Rows of segments that were looked at, about.
     pub rows_read: u64,
     /// Of those, the ones that matched.
     pub rows_matched: u64,
@@ -79,6 +79,8 @@ struct Seen {
     /// Streams that came to their end.
     ended: HashSet<Stream>,
     scans: usize,
+    /// Row groups and rows of the segments whose footers were read.
+    footers: HashMap<String, (u64, u64)>,
     /// Segments are read in pieces, by several streams.
     is_split: bool,
     was_stopped: bool,
@@ -133,30 +135,50 @@ impl Watch {
 }
 
 /// Adds up what the scans of a plan say of themselves.
-pub(super) fn add_metrics(plan: &Arc<dyn ExecutionPlan>, work: &mut Work) {
-    if plan.downcast_ref::<StoppableExec>().is_some() {
-        let metrics = plan.children().first().and_then(|it| it.metrics());
-        let (mut pruned, mut given) = (0, 0);
-        for metric in metrics.iter().flat_map(|it| it.iter()) {
-            let count = metric.value().as_usize() as u64;
-            match metric.value() {
-                MetricValue::PruningMetrics { name, pruning_metrics } if name.starts_with("row_groups_pruned") => {
-                    work.row_groups_pruned += pruning_metrics.pruned() as u64;
-                    // Asked last, so what it leaves is what is read.
-                    if name == "row_groups_pruned_bloom_filter" {
-                        work.row_groups_read += pruning_metrics.matched() as u64;
-                    }
-                }
-                MetricValue::OutputRows(_) => given += count,
-                other if other.name() == "pushdown_rows_pruned" => pruned += count,
-                _ => {}
+pub(super) fn add_metrics(plan: &Arc<dyn ExecutionPlan>, watch: &Watch, work: &mut Work) {
+    let seen = watch.seen();
+    let (mut groups_pruned, mut rows_matched, mut rows_left_out) = (0, 0, 0);
+    let mut scans: Vec<&Arc<dyn ExecutionPlan>> = Vec::new();
+    stoppable(plan, &mut scans);
+    for metric in scans.iter().filter_map(|it| it.metrics()).flat_map(|it| it.iter().cloned().collect::<Vec<_>>()) {
+        match metric.value() {
+            MetricValue::PruningMetrics { name, pruning_metrics } if name.starts_with("row_groups_pruned") => {
+                groups_pruned += pruning_metrics.pruned() as u64;
             }
+            MetricValue::PruningMetrics { name, pruning_metrics } if name == "page_index_rows_pruned" => {
+                rows_left_out += pruning_metrics.pruned() as u64;
+            }
+            MetricValue::OutputRows(count) => rows_matched += count.value() as u64,
+            other if other.name() == "row_groups_pruned_dynamic_filter" => groups_pruned += other.as_usize() as u64,
+            _ => {}
         }
-        work.rows_read += pruned + given;
-        work.rows_matched += given;
     }
-    for child in plan.children() {
-        add_metrics(child, work);
+    let groups: u64 = seen.footers.values().map(|it| it.0).sum();
+    let rows: u64 = seen.footers.values().map(|it| it.1).sum();
+    let groups_read = groups.saturating_sub(groups_pruned);
+    work.row_groups_pruned += groups_pruned.min(groups);
+    work.row_groups_read += groups_read;
+    // Of a group that is pruned only its footer is known: each counts as the mean.
+    work.rows_read += (rows * groups_read).checked_div(groups).unwrap_or(0).saturating_sub(rows_left_out);
+    work.rows_matched += rows_matched;
+}
+
+/// The scans below `plan` that can be stopped.
+fn stoppable<'p>(plan: &'p Arc<dyn ExecutionPlan>, out: &mut Vec<&'p Arc<dyn ExecutionPlan>>) {
+    let children = plan.children();
+    if children.is_empty() {
+        return;
+    }
+    for child in children {
+        if plan.downcast_ref::<StoppableExec>().is_some() {
+            let mut leaf = child;
+            while let Some(deeper) = leaf.children().first().copied() {
+                leaf = deeper;
+            }
+            out.push(leaf);
+        } else {
+            stoppable(child, out);
+        }
     }
 }
 
@@ -181,16 +203,18 @@ impl ParquetFileReaderFactory for WatchedReaders {
         let opened = seen.opened.entry((self.scan, partition_index)).or_default();
         // A reader for bloom filters and one for rows: the same opening.
         if opened.last() != Some(&name) {
-            opened.push(name);
+            opened.push(name.clone());
         }
         drop(seen);
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(WatchedReader { inner }))
+        Ok(Box::new(WatchedReader { inner, name, watch: Arc::clone(&self.watch) }))
     }
 }
 
 struct WatchedReader {
     inner: Box<dyn AsyncFileReader + Send>,
+    name: String,
+    watch: Arc<Watch>,
 }
 
 /// Is pending once.
@@ -231,7 +255,10 @@ impl AsyncFileReader for WatchedReader {
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
             Yield(false).await;
-            self.inner.get_metadata(options).await
+            let footer = self.inner.get_metadata(options).await?;
+            let size = (footer.num_row_groups() as u64, footer.file_metadata().num_rows().max(0) as u64);
+            self.watch.seen().footers.insert(self.name.clone(), size);
+            Ok(footer)
         }
         .boxed()
     }
