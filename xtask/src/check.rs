@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::{generated, licences, one_build, run, score, tidy};
+use crate::{crash, generated, licences, one_build, run, score, tidy};
+
+/// How often the program is killed.
+const KILLS: u32 = 50;
 
 /// Counts of passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,7 @@ const STEPS: &[(&str, Step)] = &[
     ("rules", rules),
     ("generated files", generated_files),
     ("scores", scores),
+    ("crash", crash),
 ];
 
 /// Runs all steps, or `only` one; the counts of `tests` belong into the closing line.
@@ -165,6 +169,10 @@ fn generated_files(workshop: &mut Workshop) -> anyhow::Result<Vec<String>> {
 
 fn scores(workshop: &mut Workshop) -> anyhow::Result<Vec<String>> {
     score::collect(workshop.panoptes()?)
+}
+
+fn crash(workshop: &mut Workshop) -> anyhow::Result<Vec<String>> {
+    crash::kill(workshop.panoptes()?, KILLS, None)
 }
 
 /// The sum of all `test result:` lines. What ended badly without such a line (it did not compile, it was killed) counts

@@ -17,6 +17,7 @@
 
 mod bench;
 mod check;
+mod crash;
 mod generated;
 mod licences;
 mod one_build;
@@ -40,6 +41,8 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask score          what is understood of the corpora: fail2ban, crowdsec, loghub, windows, or one of them; or of the
                              staged week: behaviour
                              (PANOPTES_CORPORA, else ../shared/corpora; score windows --binary PATH)
+  cargo xtask crash          kills the program at random moments while it works, and compares: --kills N (default 50), --seed S,
+                             --binary PATH
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
   cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
@@ -77,6 +80,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score"] => score::run(None, None),
         ["score", suite] => score::run(Some(suite), None),
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
+        ["crash", options @ ..] => crash::run(options),
         ["bench", "batch"] => bench::batch(),
         ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),

@@ -9,7 +9,9 @@ use panoptes_model::{AlertUpdate, FrameId, Resolution, Timestamp};
 use panoptes_seal::KeyEncryptionKey;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, OpenMode, SourcePosition};
+use crate::{
+    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, Loss, OpenMode, SourcePosition,
+};
 
 /// See [`crate::Catalog`]; every call here waits for the one of the same name there.
 #[derive(Debug)]
@@ -54,6 +56,14 @@ impl Catalog {
 
     pub fn forget_positions(&self, sources: &[&str]) -> Result<(), CatalogError> {
         self.runtime.block_on(self.inner.forget_positions(sources))
+    }
+
+    pub fn add_losses(&self, losses: &[Loss]) -> Result<(), CatalogError> {
+        self.runtime.block_on(self.inner.add_losses(losses))
+    }
+
+    pub fn losses(&self, since: Timestamp) -> Result<Vec<Loss>, CatalogError> {
+        self.runtime.block_on(self.inner.losses(since))
     }
 
     pub fn list_alerts(&self, filter: &AlertFilter) -> Result<Vec<AlertRecord>, CatalogError> {

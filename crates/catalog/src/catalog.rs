@@ -197,7 +197,10 @@ async fn migrate(path: &Path, connection: &mut AnyConnection) -> Result<(), Cata
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     // A step that was ever released is never changed; the next one is added below.
-    let steps = vec![step(1, "alerts", include_str!("../migrations/0001_alerts.sql"))];
+    let steps = vec![
+        step(1, "alerts", include_str!("../migrations/0001_alerts.sql")),
+        step(2, "losses", include_str!("../migrations/0002_losses.sql")),
+    ];
     Migrator::with_migrations(steps).run_direct(None, connection, false).await.map_err(|source| match source {
         MigrateError::VersionMissing(step) => CatalogError::Newer { path: path.to_path_buf(), step },
         MigrateError::Execute(error) => CatalogError::database("make its tables")(error),

@@ -60,6 +60,19 @@ pub(crate) fn source_hash(sealer: &ValueSealer, source: &str) -> String {
     hash(sealer, &[b"source\0".as_slice(), source.as_bytes()].concat())
 }
 
+/// What the losses of one hour, input, source and reason are found by.
+pub(crate) fn loss_hash(sealer: &ValueSealer, hour: i64, words: [&str; 3], rejected: bool) -> String {
+    let mut bytes = b"loss\0".to_vec();
+    bytes.extend(hour.to_le_bytes());
+    bytes.push(u8::from(rejected));
+    for word in words {
+        // The length keeps the borders clear.
+        bytes.extend((word.len() as u64).to_le_bytes());
+        bytes.extend(word.as_bytes());
+    }
+    hash(sealer, &bytes)
+}
+
 fn hash(sealer: &ValueSealer, bytes: &[u8]) -> String {
     BASE64.encode(sealer.keyed_hash(bytes))
 }

@@ -25,6 +25,7 @@ mod catalog;
 mod cell;
 mod error;
 mod fold;
+mod losses;
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -36,4 +37,5 @@ pub use crate::alerts::{
 pub use crate::catalog::{Catalog, OpenMode};
 pub use crate::error::CatalogError;
 pub use crate::fold::{FoldOutcome, POSITIONS_MAX, SourcePosition};
+pub use crate::losses::{LOSSES_MAX, Loss};
 pub use crate::stats::{AlertStats, EntityCount, RuleCount, TOP_MAX};

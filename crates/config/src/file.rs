@@ -25,6 +25,19 @@ pub struct ConfigFile {
     /// root, else panoptes/key in the user's configuration folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// Environment variable that holds the key, written as in a key file; instead of key_file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_env: Option<String>,
+    /// systemd credential that holds the key, written as in a key file (LoadCredential= or LoadCredentialEncrypted= of
+    /// the unit); instead of key_file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_credential: Option<String>,
+    /// Environment variable that holds a passphrase; instead of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase_env: Option<String>,
+    /// File whose first line is a passphrase; instead of a key. Must lie outside of the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<String>,
     /// Allow listening on addresses that other machines reach, without users and without TLS.
     pub insecure: bool,
     pub http: HttpSection,

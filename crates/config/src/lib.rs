@@ -20,6 +20,7 @@ mod check;
 mod enrich;
 mod environment;
 mod file;
+mod key;
 mod meaning;
 mod problem;
 mod show;
@@ -34,6 +35,7 @@ pub use crate::file::{
     AlertsSection, ConfigFile, Console, ContainersSection, DetectSection, FilesSection, HttpSection, JournaldSection,
     Level, LimitsSection, NeverSeenSection, RulesSection, StartAt, StoreSection, SyslogSection, TcpSection, schema,
 };
+pub use crate::key::KeySource;
 pub use crate::meaning::{
     AlertsConfig, Config, ContainersConfig, FileWatch, HttpConfig, JournaldConfig, LimitsConfig, NeverSeenConfig,
     RulesConfig, StoreConfig, StreamConfig, SyslogConfig, SyslogTlsConfig, TlsCertificate,

@@ -12,6 +12,7 @@ use crate::check::{check, nearest};
 use crate::enrich::EnrichConfig;
 use crate::environment::Environment;
 use crate::file::{Console, FilesSection, StartAt, SyslogSection, default_files, schema};
+use crate::key::KeySource;
 use crate::problem::{ConfigError, Problems};
 use crate::tree::{Layers, Origin, Override, SourceFile, Table, merge};
 use crate::{ConfigFile, FILE_BYTES_MAX};
@@ -20,7 +21,9 @@ use crate::{ConfigFile, FILE_BYTES_MAX};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub data_dir: PathBuf,
+    /// The usual or the named place of the key file; whether the key is there says [`key`](Self::key).
     pub key_file: PathBuf,
+    pub key: KeySource,
     pub insecure: bool,
     /// `None` where an input is turned off.
     pub http: Option<HttpConfig>,
@@ -225,7 +228,7 @@ fn read(path: &Path) -> Result<SourceFile, ConfigError> {
 /// stand-in, so that everything is said at once; the stand-in is never handed out.
 pub(crate) struct Reader<'a> {
     layers: &'a Layers<'a>,
-    tree: &'a Table,
+    pub(crate) tree: &'a Table,
     problems: &'a mut Problems,
 }
 
@@ -233,7 +236,13 @@ impl Reader<'_> {
     fn config(&mut self, mut written: ConfigFile) -> Config {
         let environment = &self.layers.environment;
         let data_dir = self.place("data_dir", written.data_dir.as_deref(), environment.default_data_dir());
-        let key_file = self.place("key_file", written.key_file.as_deref(), environment.default_key_file());
+        let is_elsewhere = written.key_env.is_some()
+            || written.key_credential.is_some()
+            || written.passphrase_env.is_some()
+            || written.passphrase_file.is_some();
+        // Who has its key elsewhere needs no home folder for it.
+        let usual = environment.default_key_file().or_else(|| is_elsewhere.then(|| PathBuf::from("/nonexistent/key")));
+        let key_file = self.place("key_file", written.key_file.as_deref(), usual);
         if lies_in(&key_file, &data_dir) {
             let message = format!(
                 "key_file {} lies in data_dir {}: whoever copies the data would have its key; \
@@ -243,6 +252,7 @@ impl Reader<'_> {
             );
             self.complain(if written.key_file.is_some() { "key_file" } else { "data_dir" }, message);
         }
+        let key = self.key(&mut written, &key_file, &data_dir);
         let is_default = written.files.is_none();
         let sections = written.files.get_or_insert_with(default_files).clone();
         let files: Vec<_> =
@@ -277,6 +287,7 @@ impl Reader<'_> {
         Config {
             data_dir,
             key_file,
+            key,
             insecure: written.insecure,
             http,
             tcp,
@@ -630,7 +641,7 @@ fn tidy(path: &Path) -> PathBuf {
 }
 
 /// Whether `inner` lies in `folder`, by its text or by where symbolic links lead.
-fn lies_in(inner: &Path, folder: &Path) -> bool {
+pub(crate) fn lies_in(inner: &Path, folder: &Path) -> bool {
     inner.starts_with(folder) || real(inner).starts_with(real(folder))
 }
 

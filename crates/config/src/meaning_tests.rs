@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::PROBLEMS_MAX;
+use crate::{KeySource, PROBLEMS_MAX};
 
 fn user() -> Environment {
     with_variables(&[])
@@ -280,6 +280,34 @@ fn the_key_never_lies_in_the_data_folder() {
         "{error}"
     );
     config("data_dir = '/srv/p'\nkey_file = '/srv/p-key'");
+}
+
+#[test]
+fn the_key_comes_from_the_one_place_that_the_strongest_layer_names() {
+    let usual = KeySource::File("/home/ada/.config/panoptes/key".into());
+    assert_eq!(config("").key, usual);
+    assert_eq!(config("key_env = 'K'").key, KeySource::Environment("K".to_owned()));
+    assert_eq!(config("key_credential = 'panoptes'").key, KeySource::Credential("panoptes".to_owned()));
+    assert_eq!(config("passphrase_env = 'P'").key, KeySource::PassphraseEnvironment("P".to_owned()));
+    assert_eq!(config("passphrase_file = 'p'").key, KeySource::PassphraseFile("/etc/panoptes/p".into()));
+    let both = outcome("passphrase_file = 'p'", &[("PANOPTES__KEY_ENV", "K")], &[]).unwrap();
+    assert_eq!(both.key, KeySource::Environment("K".to_owned()));
+    let flag = outcome("key_env = 'K'", &[], &[("key_file", "/run/key", "--key-file")]).unwrap();
+    assert_eq!(flag.key, KeySource::File("/run/key".into()));
+    let nowhere = Environment::new([("XDG_DATA_HOME".to_owned(), "/srv".to_owned())], false, "/work");
+    let layers = Layers { file: file("key_credential = 'panoptes'"), environment: nowhere, ..Layers::default() };
+    assert!(Config::from_layers(&layers).is_ok(), "without a home folder");
+    refused(
+        "key_file = '/k'\nkey_env = 'K'",
+        expect![
+            "/etc/panoptes/panoptes.toml:2:11: `key_env` and `key_file` both say where the key is; name one of them"
+        ],
+    );
+    for text in ["key_env = ''", "passphrase_env = 'A=B'", "key_credential = '../key'", "key_credential = '..'"] {
+        assert!(outcome(text, &[], &[]).is_err(), "{text}");
+    }
+    let error = outcome("data_dir = '/srv/p'\npassphrase_file = '/srv/p/words'", &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("passphrase_file /srv/p/words lies in data_dir /srv/p"), "{error}");
 }
 
 #[test]

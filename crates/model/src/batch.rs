@@ -15,8 +15,11 @@ use hashbrown::HashTable;
 use crate::writer::BatchWriter;
 use crate::{Anomalies, EventId, FieldId, FrameId, Origin, Schema, Timestamp, field};
 
-/// How much input one field takes at least, roughly: JSON has some 30 bytes of key and value, and means some of them twice.
-const CELL_INPUT_BYTES: usize = 24;
+/// How much input one field takes at least, roughly: JSON has some 30 bytes of key and value, and means some of them
+/// twice; of a short line of syslog much is told in few bytes.
+const CELL_INPUT_BYTES: usize = 8;
+/// How much input one event takes at least, roughly.
+const HEAD_INPUT_BYTES: usize = 64;
 
 /// What a cell's payload means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +147,7 @@ impl EventBatch {
         };
         // A guess that spares most of the growing: pages that stay untouched cost nothing and are given back at the end.
         empty.cells.reserve(input.len() / CELL_INPUT_BYTES);
+        empty.heads.reserve(input.len() / HEAD_INPUT_BYTES);
         let mut writer = BatchWriter::new(&input, now, empty);
         fill(&mut writer);
         let mut batch = writer.finish();

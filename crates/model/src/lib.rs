@@ -36,4 +36,4 @@ pub use crate::raw::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogFrame, Origin, RECOR
 pub use crate::schema::{FieldId, FieldType, Schema, SchemaFull, field};
 pub use crate::severity::{Severity, SeverityUnknown};
 pub use crate::time::Timestamp;
-pub use crate::writer::{BatchWriter, EVENT_FIELDS_MAX, Kept, LOCAL_NAMES_MAX};
+pub use crate::writer::{BatchWriter, EVENT_FIELDS_MAX, Kept, LOCAL_NAMES_MAX, Pairs, PairsThere};

@@ -2,8 +2,11 @@
 
 mod arrange;
 mod kept;
+mod pairs;
+mod words;
 
 pub use kept::Kept;
+pub use pairs::{Pairs, PairsThere};
 
 use std::net::IpAddr;
 
@@ -36,6 +39,9 @@ pub struct BatchWriter<'i> {
     open: Option<Open>,
     keys: KeyCache,
     marks: arrange::MarkTable,
+    pairs: Vec<pairs::Known>,
+    notes: pairs::Notes,
+    words: words::Words,
     translations: TranslationCache,
     /// The name of a translated key while it is looked up.
     scratch: String,
@@ -49,10 +55,18 @@ pub struct BatchWriter<'i> {
 /// The event being written, and how long every buffer was before it.
 struct Open {
     head: Head,
+    /// A bit for each field that was pushed ([`bit`]): most looks are for fields that are not there.
+    pushed: u128,
     time_stated: bool,
     arena_start: usize,
     items_start: usize,
     wide_start: usize,
+}
+
+/// The bit of a field in [`Open::pushed`], which it shares with others.
+#[inline]
+fn bit(id: FieldId) -> u128 {
+    1 << (id.0 % u128::BITS)
 }
 
 impl<'i> BatchWriter<'i> {
@@ -65,6 +79,9 @@ impl<'i> BatchWriter<'i> {
             open: None,
             keys: KeyCache::new(),
             marks: arrange::MarkTable::default(),
+            pairs: Vec::new(),
+            notes: pairs::Notes::default(),
+            words: words::Words::default(),
             translations: TranslationCache::default(),
             scratch: String::new(),
             fixed_seen,
@@ -77,6 +94,7 @@ impl<'i> BatchWriter<'i> {
         self.end();
         self.batch.arena.shrink_to_fit();
         self.batch.cells.shrink_to_fit();
+        self.batch.heads.shrink_to_fit();
         self.batch
     }
 
@@ -119,6 +137,7 @@ impl<'i> BatchWriter<'i> {
                 unparsed: false,
                 spelled: false,
             },
+            pushed: 0,
             time_stated: false,
             arena_start: arena_start.max(self.batch.arena.len()),
             items_start: self.batch.items.len(),
@@ -160,12 +179,14 @@ impl<'i> BatchWriter<'i> {
         self.try_number = self.try_number.wrapping_add(1);
         self.batch.cells.truncate(open.head.cells_start as usize);
         self.batch.arena.truncate(open.arena_start);
+        self.words.forget_behind(open.arena_start);
         self.batch.items.truncate(open.items_start);
         self.batch.wide.truncate(open.wide_start);
         open.head.time = open.head.received_at;
         open.head.anomalies = Default::default();
         open.head.unparsed = false;
         open.head.spelled = false;
+        open.pushed = 0;
         open.time_stated = false;
     }
 
@@ -406,6 +427,9 @@ impl<'i> BatchWriter<'i> {
     #[inline]
     pub fn get(&self, id: FieldId) -> Option<Value<'_>> {
         let open = self.open.as_ref()?;
+        if open.pushed & bit(id) == 0 {
+            return None;
+        }
         let cells = self.batch.cells.get(open.head.cells_start as usize..)?;
         let cell = cells.iter().find(|cell| cell.field == id)?;
         Some(match cell.kind {
@@ -428,6 +452,13 @@ impl<'i> BatchWriter<'i> {
             _ => self.batch.value(cell),
         };
         Some((cell.field, value))
+    }
+
+    /// The id of that field.
+    #[inline]
+    pub fn id(&self, index: usize) -> Option<FieldId> {
+        let cell = self.batch.cells.get(self.open.as_ref()?.head.cells_start as usize + index)?;
+        Some(cell.field)
     }
 
     /// The name of a field, fixed or local.
@@ -481,6 +512,7 @@ impl<'i> BatchWriter<'i> {
             open.head.anomalies.insert(Anomaly::FieldsTooMany);
             return;
         }
+        open.pushed |= bit(cell.field);
         self.batch.cells.push(cell);
     }
 

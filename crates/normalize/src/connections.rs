@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
+use std::hash::{BuildHasherDefault, Hash as _, Hasher};
 use std::net::IpAddr;
 
 use panoptes_model::{BatchWriter, Value, field};
@@ -21,7 +21,27 @@ const BY_PROCESS: &[&str] = &["linux.sshd", "dropbear"];
 /// Who is behind the connections of a frame.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    peers: HashMap<u64, (IpAddr, Option<i64>)>,
+    peers: HashMap<u64, (IpAddr, Option<i64>), BuildHasherDefault<IsHash>>,
+}
+
+/// The keys are hashes already.
+#[derive(Debug, Default)]
+struct IsHash(u64);
+
+impl Hasher for IsHash {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Connections {
@@ -65,7 +85,7 @@ impl Connections {
                 writer.integer(field::SOURCE_PORT, port);
             }
             if let Some(id) = writer.field("panoptes.address_from") {
-                writer.text(id, "connection");
+                writer.word(id, "connection");
             }
         }
     }

@@ -38,30 +38,35 @@ impl Fact {
     }
 
     #[inline]
-    pub(crate) fn write(&self, writer: &mut BatchWriter<'_>, dataset: &str) {
+    pub(crate) fn write(&self, writer: &mut BatchWriter<'_>, dataset: &'static str) {
         write_dataset(writer, dataset);
-        writer.text_list(field::EVENT_CATEGORY, self.category.iter().copied());
-        writer.text_list(field::EVENT_TYPE, self.kind.iter().copied());
-        writer.text(field::EVENT_ACTION, self.action);
+        writer.words(field::EVENT_CATEGORY, self.category);
+        writer.words(field::EVENT_TYPE, self.kind);
+        writer.word(field::EVENT_ACTION, self.action);
         if let Some(outcome) = self.outcome {
-            writer.text(field::EVENT_OUTCOME, outcome);
+            writer.word(field::EVENT_OUTCOME, outcome);
         }
     }
 }
 
 /// All that is known of an event without a classification.
 #[inline]
-pub(crate) fn write_dataset(writer: &mut BatchWriter<'_>, dataset: &str) {
-    writer.text(field::EVENT_KIND, "event");
-    writer.text(field::EVENT_DATASET, dataset);
+pub(crate) fn write_dataset(writer: &mut BatchWriter<'_>, dataset: &'static str) {
+    writer.word(field::EVENT_KIND, "event");
+    writer.word(field::EVENT_DATASET, dataset);
 }
 
 /// A user's name, unless the record leaves it blank.
 #[inline]
 pub(crate) fn write_user(writer: &mut BatchWriter<'_>, id: panoptes_model::FieldId, name: &str) {
-    if !matches!(name, "" | "-" | "?" | "(null)" | "(unknown)" | "<invalid username>") {
+    if is_user(name) {
         writer.text(id, name);
     }
+}
+
+/// Whether that names somebody, and is not one of the words for nobody.
+pub(crate) fn is_user(name: &str) -> bool {
+    !matches!(name, "" | "-" | "?" | "(null)" | "(unknown)" | "<invalid username>")
 }
 
 /// How many times what the record says happened, where it says so.

@@ -180,8 +180,8 @@ pub(crate) fn write(writer: &mut BatchWriter<'_>, text: &str) {
         return;
     }
     let fact = Fact::authentication(&["start"], "login", outcome);
-    writer.text_list(field::EVENT_CATEGORY, fact.category.iter().copied());
-    writer.text_list(field::EVENT_TYPE, fact.kind.iter().copied());
+    writer.words(field::EVENT_CATEGORY, fact.category);
+    writer.words(field::EVENT_TYPE, fact.kind);
     if !writer.has(field::EVENT_ACTION) {
         writer.text(field::EVENT_ACTION, fact.action);
     }

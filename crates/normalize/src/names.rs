@@ -180,6 +180,56 @@ fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
+/// Every meaning: what is remembered of a name is the place here.
+const MEANINGS: &[Meaning] = &[
+    Meaning::Time,
+    Meaning::PerhapsTime,
+    Meaning::Level,
+    Meaning::Message,
+    Meaning::Event,
+    Meaning::Service,
+    Meaning::Host,
+    Meaning::Source,
+    Meaning::SourceIfAddress,
+    Meaning::SourcePort,
+    Meaning::Destination,
+    Meaning::DestinationPort,
+    Meaning::User,
+    Meaning::Status,
+    Meaning::Method,
+    Meaning::Url,
+    Meaning::Bytes,
+    Meaning::Outcome,
+    Meaning::Success,
+    Meaning::Text(field::USER_AGENT_ORIGINAL),
+    Meaning::Text(field::HTTP_REQUEST_REFERRER),
+    Meaning::Text(field::EVENT_ACTION),
+    Meaning::Text(field::ERROR_MESSAGE),
+    Meaning::Text(field::USER_EMAIL),
+    Meaning::Text(field::EVENT_REASON),
+    Meaning::Text(field::TRACE_ID),
+    Meaning::Text(field::PROCESS_NAME),
+    Meaning::Text(field::PROCESS_EXECUTABLE),
+    Meaning::Text(field::PROCESS_COMMAND_LINE),
+    Meaning::Text(field::URL_DOMAIN),
+    Meaning::Number(field::PROCESS_PID),
+];
+
+/// Notes of [`BatchWriter::note`]: nothing is meant, the name speaks for Panoptes, or a place in [`MEANINGS`] behind.
+const NOTHING: u8 = 0;
+const FOREIGN: u8 = 1;
+const FIRST: u8 = 2;
+
+fn note(writer: &mut BatchWriter<'_>, id: FieldId) -> u8 {
+    writer.note(id, |name| {
+        if name.starts_with("panoptes.") {
+            return FOREIGN;
+        }
+        let place = meaning(name).and_then(|it| MEANINGS.iter().position(|other| *other == it));
+        place.map_or(NOTHING, |it| FIRST + it as u8)
+    })
+}
+
 /// What is to be written for one field; owns nothing of the batch.
 enum Act {
     Nothing,
@@ -208,8 +258,10 @@ pub(crate) fn map(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
     let mut end = writer.field_count();
     let mut index = start;
     while index < end {
+        let Some(id) = writer.id(index) else { return };
+        let note = note(writer, id);
         let act = match writer.nth(index) {
-            Some((id, value)) => decide(writer, id, value, context),
+            Some((_, value)) => decide(writer, id, note, value, context),
             None => return,
         };
         index += 1;
@@ -293,19 +345,20 @@ pub(crate) fn map(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
 /// ECS's own time counts unless there is another.
 pub(crate) fn guard(writer: &mut BatchWriter<'_>, start: usize, context: &Context<'_>) {
     let mut index = start;
-    while let Some((id, value)) = writer.nth(index) {
+    while let Some(id) = writer.id(index) {
         let foreign = match id {
             field::EVENT_INGESTED | field::EVENT_ORIGINAL => true,
             field::TIMESTAMP => {
                 if !writer.has_time() {
-                    match instant(value, context, writer.received_at()) {
+                    let value = writer.nth(index).map(|it| it.1);
+                    match value.and_then(|it| instant(it, context, writer.received_at())) {
                         Some(it) => writer.time(it.time),
                         None => writer.anomaly(Anomaly::TimeInvalid),
                     }
                 }
                 true
             }
-            _ => writer.field_name(id).starts_with("panoptes."),
+            _ => note(writer, id) == FOREIGN,
         };
         if foreign {
             writer.remove(index);
@@ -315,7 +368,7 @@ pub(crate) fn guard(writer: &mut BatchWriter<'_>, start: usize, context: &Contex
     }
 }
 
-fn decide(writer: &BatchWriter<'_>, id: FieldId, value: Value<'_>, context: &Context<'_>) -> Act {
+fn decide(writer: &BatchWriter<'_>, id: FieldId, note: u8, value: Value<'_>, context: &Context<'_>) -> Act {
     match id {
         // The event has these from the record itself; a cell of that name would hide it.
         field::EVENT_INGESTED | field::EVENT_ORIGINAL => return Act::Remove,
@@ -342,11 +395,12 @@ fn decide(writer: &BatchWriter<'_>, id: FieldId, value: Value<'_>, context: &Con
         }
         _ => {}
     }
-    let name = writer.field_name(id);
-    if name.starts_with("panoptes.") {
-        return Act::Remove;
-    }
-    let Some(meaning) = meaning(name) else { return Act::Nothing };
+    let meaning = match note {
+        NOTHING => return Act::Nothing,
+        FOREIGN => return Act::Remove,
+        place => MEANINGS.get(usize::from(place - FIRST)).copied(),
+    };
+    let Some(meaning) = meaning else { return Act::Nothing };
     match (meaning, value) {
         (_, Value::Null | Value::List(_) | Value::Ip(_) | Value::Timestamp(_)) => Act::Nothing,
         (Meaning::Time | Meaning::PerhapsTime, _) if writer.has_time() => Act::Nothing,
@@ -503,21 +557,21 @@ pub(crate) fn classify(writer: &mut BatchWriter<'_>) {
         return;
     }
     if is_refused_login(writer, status) {
-        writer.text_list(field::EVENT_CATEGORY, ["authentication", "web"]);
-        writer.text(field::EVENT_TYPE, "start");
+        writer.words(field::EVENT_CATEGORY, &["authentication", "web"]);
+        writer.word(field::EVENT_TYPE, "start");
         if !writer.has(field::EVENT_ACTION) {
-            writer.text(field::EVENT_ACTION, "login");
+            writer.word(field::EVENT_ACTION, "login");
         }
         if !writer.has(field::EVENT_OUTCOME) {
-            writer.text(field::EVENT_OUTCOME, "failure");
+            writer.word(field::EVENT_OUTCOME, "failure");
         }
         return;
     }
     let (kind, outcome) = request_words(status);
-    writer.text(field::EVENT_CATEGORY, "web");
-    writer.text_list(field::EVENT_TYPE, kind.iter().copied());
+    writer.word(field::EVENT_CATEGORY, "web");
+    writer.words(field::EVENT_TYPE, kind);
     if !writer.has(field::EVENT_ACTION) {
-        writer.text(field::EVENT_ACTION, "http_request");
+        writer.word(field::EVENT_ACTION, "http_request");
     }
     if let Some(outcome) = outcome.filter(|_| !writer.has(field::EVENT_OUTCOME)) {
         writer.text(field::EVENT_OUTCOME, outcome);
@@ -539,8 +593,8 @@ fn classify_login(writer: &mut BatchWriter<'_>) {
         _ => false,
     };
     if is_login {
-        writer.text(field::EVENT_CATEGORY, "authentication");
-        writer.text(field::EVENT_TYPE, "start");
+        writer.word(field::EVENT_CATEGORY, "authentication");
+        writer.word(field::EVENT_TYPE, "start");
     }
 }
 

@@ -33,12 +33,12 @@ pub(crate) fn priority<'t>(writer: &mut BatchWriter<'_>, text: &'t str) -> Optio
 pub(crate) fn facility_and_severity(writer: &mut BatchWriter<'_>, facility: u8, severity: u8) {
     if let Some(name) = FACILITIES.get(usize::from(facility)) {
         writer.integer(field::LOG_SYSLOG_FACILITY_CODE, i64::from(facility));
-        writer.text(field::LOG_SYSLOG_FACILITY_NAME, name);
+        writer.word(field::LOG_SYSLOG_FACILITY_NAME, name);
     }
     if let (Some(name), Some(word)) = (SEVERITIES.get(usize::from(severity)), level::of_number(i64::from(severity))) {
         writer.integer(field::LOG_SYSLOG_SEVERITY_CODE, i64::from(severity));
-        writer.text(field::LOG_SYSLOG_SEVERITY_NAME, name);
-        writer.text(field::LOG_LEVEL, word);
+        writer.word(field::LOG_SYSLOG_SEVERITY_NAME, name);
+        writer.word(field::LOG_LEVEL, word);
     }
 }
 

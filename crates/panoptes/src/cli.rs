@@ -1,5 +1,6 @@
 //! What can be typed. Every sub-command is one variant here and one file under `commands/`.
 
+mod keys;
 mod rules;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use panoptes_model::{AlertState, Resolution, Severity};
 
+pub(crate) use self::keys::{AddCommand, KeysCommand, RotateArgs};
 pub(crate) use self::rules::{
     BacktestArgs, CheckArgs, CoverageArgs, CoverageShow, ExplainArgs, ListArgs, RulesCommand, TestArgs,
 };
@@ -96,6 +98,12 @@ pub(crate) enum Command {
     /// Work on detection rules: list, check, test, explain, backtest, coverage
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// What opens the evidence: keys, passphrases and recovery codes; exchange them without rewriting data
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  panoptes keys status\n  panoptes keys export-recovery      # a code for paper\n  panoptes keys rotate"
+    )]
+    Keys(KeysCommand),
     /// Check, show or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

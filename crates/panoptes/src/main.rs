@@ -5,6 +5,7 @@
 //! * `commands/`: one file per sub-command.
 //! * `pipeline/`: the threads of a running instance, from intake to alerts.
 
+mod books;
 mod cli;
 mod commands;
 mod console;
@@ -12,6 +13,7 @@ mod enrichment;
 mod generate;
 mod health;
 mod journal;
+mod keys;
 mod pipeline;
 mod reload;
 mod rules;

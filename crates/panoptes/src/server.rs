@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use panoptes_catalog::blocking::Catalog;
 use panoptes_catalog::{OpenMode, SourcePosition};
 use panoptes_config::{Config, FileWatch, SyslogConfig};
 use panoptes_correlate::DeduplicatorOptions;
@@ -27,12 +28,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::books::Books;
 use crate::enrichment::Enrichment;
 use crate::health::{self, Health};
 use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
 use crate::reload::{self, Loaded, Seen};
 use crate::rules::LoadedRules;
-use crate::{journal, surroundings, time};
+use crate::{books, journal, surroundings, time};
 
 /// Threads of the inputs' runtime: they only move bytes.
 const INTAKE_THREADS_MAX: usize = 4;
@@ -55,6 +57,8 @@ struct Core {
     positions: Vec<SourcePosition>,
     rules: usize,
     loaded: Loaded,
+    /// Another way into the catalogue, for those who keep books.
+    catalog: Catalog,
 }
 
 impl Core {
@@ -80,7 +84,7 @@ impl Core {
         let (rules, loaded) = (Arc::new(rules), Loaded { sources, seen, errors, enrichment });
         // Ports before evidence: a used one must end the start while nothing has begun.
         let submissions = before()?;
-        let key = surroundings::key(config)?;
+        let key = crate::keys::for_writing(config)?;
         let count = rules.len();
         let preparer =
             Preparer::new(surroundings::normalizer(config, None)?, Arc::clone(&rules))?.with_snapshot(snapshot)?;
@@ -89,6 +93,7 @@ impl Core {
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;
         let fold = restore_fold(&store, rules, fold)?;
         let positions = catalog.positions().context("cannot read the catalogue")?;
+        let for_books = surroundings::catalog(config, &key, OpenMode::Existing)?;
         let vitals = Arc::new(Vitals::default());
         let pipeline = Pipeline::start(Parts {
             store,
@@ -103,7 +108,7 @@ impl Core {
             preparers: surroundings::workers(config),
             vitals: Arc::clone(&vitals),
         })?;
-        Ok(Self { pipeline, vitals, positions, rules: count, loaded })
+        Ok(Self { pipeline, vitals, positions, rules: count, loaded, catalog: for_books })
     }
 }
 
@@ -136,7 +141,9 @@ impl Importer {
 
     /// Waits until everything that was committed is detected on and in the catalogue.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
-        let Self { core, sink, .. } = self;
+        let Self { core, sink, counters } = self;
+        books::note(&core.catalog, &counters);
+        core.catalog.close();
         drop(sink);
         core.pipeline.join().map(drop)
     }
@@ -148,6 +155,7 @@ pub(crate) struct Server {
     inputs: JoinSet<anyhow::Result<Option<Resume>>>,
     shutdown: CancellationToken,
     pipeline: Pipeline,
+    books: Books,
     vitals: Arc<Vitals>,
     shutdown_max: Duration,
     /// Where it listens, as it turned out (port 0 becomes a real one).
@@ -178,7 +186,8 @@ impl Server {
             bound = Some(runtime.block_on(Inputs::bind(config))?);
             Ok(submissions)
         })?;
-        let Core { pipeline, vitals, positions, rules, loaded } = core;
+        let Core { pipeline, vitals, positions, rules, loaded, catalog } = core;
+        let books = Books::open(catalog, context.counters.clone(), context.sink.clone(), time::now, books::EVERY)?;
         reload::note_loaded(pipeline.in_force.get().rules());
         if pipeline.in_force.get().snapshot().lacks_databases() {
             tracing::info!(
@@ -190,6 +199,7 @@ impl Server {
             inputs: JoinSet::new(),
             shutdown,
             pipeline,
+            books,
             shutdown_max: config.limits.shutdown_max,
             http: inputs.http.as_ref().and_then(|it| it.1.local_addr().ok()),
             tcp: inputs.tcp.as_ref().map(TcpInput::local_addr),
@@ -314,7 +324,7 @@ impl Server {
 
     /// Stops along the river: inputs drain, the queue closes, every stage ends, the state is written down.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, mut inputs, shutdown, pipeline, vitals, shutdown_max, .. } = self;
+        let Self { runtime, mut inputs, shutdown, pipeline, books, vitals, shutdown_max, .. } = self;
         vitals.stopping.store(true, Ordering::Release);
         shutdown.cancel();
         let mut positions: BTreeMap<String, SourcePosition> = BTreeMap::new();
@@ -339,6 +349,7 @@ impl Server {
                 shutdown_max.as_secs()
             );
         }
+        books.close();
         // Ends tasks that still hold a sink, so that the queue closes.
         drop(inputs);
         runtime.shutdown_timeout(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! What a command finds around it: configuration, key, rules, data folder.
+//! What a command finds around it: configuration, rules, data folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use panoptes_detect::{CompileOptions, RuleSet};
 use panoptes_engine::Preparer;
 use panoptes_intake::inputs::TlsFiles;
 use panoptes_normalize::{Normalizer, Options as NormalizeOptions, ServiceFile, ServiceFormats, Zone};
-use panoptes_seal::{Created, KeyEncryptionKey, KeyWarning};
+use panoptes_seal::KeyEncryptionKey;
 use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
 
@@ -81,49 +81,6 @@ pub(crate) fn tls_files(tls: &SyslogTlsConfig) -> anyhow::Result<TlsFiles> {
 /// What turns records into events and asks `rules` about them, with all that the configuration says is known.
 pub(crate) fn preparer(config: &Config, normalizer: Normalizer, rules: Arc<RuleSet>) -> anyhow::Result<Preparer> {
     Ok(Preparer::new(normalizer, rules)?.with_snapshot(Enrichment::load(config).snapshot())?)
-}
-
-/// The key, made if there is none and `data_dir` is empty: a new key for old evidence would only hide that the old
-/// one is missing.
-pub(crate) fn key(config: &Config) -> anyhow::Result<KeyEncryptionKey> {
-    let missing = !config.key_file.try_exists().unwrap_or(false);
-    if missing && holds_evidence(&config.data_dir) {
-        anyhow::bail!(
-            "the key file {} is missing, but {} holds evidence that was sealed with it: put the key back (or name its \
-             place with --key-file), or start over with another --data folder",
-            config.key_file.display(),
-            config.data_dir.display()
-        );
-    }
-    let (key, created) = KeyEncryptionKey::create_or_load(&config.key_file)
-        .with_context(|| format!("cannot use the key file {}", config.key_file.display()))?;
-    if created == Created::New {
-        tracing::warn!(
-            "made a new key at {}: keep a copy in a safe place; without it the evidence in {} cannot be read by anybody",
-            config.key_file.display(),
-            config.data_dir.display()
-        );
-    }
-    if let Some(warning) = KeyWarning::check(&config.key_file) {
-        tracing::warn!("{warning}");
-    }
-    Ok(key)
-}
-
-/// The key for a command that only reads.
-pub(crate) fn existing_key(config: &Config) -> anyhow::Result<KeyEncryptionKey> {
-    if !holds_evidence(&config.data_dir) {
-        anyhow::bail!(
-            "there is no evidence in {} yet: start `panoptes run` or `panoptes import`, or name another folder with --data",
-            config.data_dir.display()
-        );
-    }
-    KeyEncryptionKey::load(&config.key_file)
-        .with_context(|| format!("cannot read the key {}", config.key_file.display()))
-}
-
-fn holds_evidence(data_dir: &Path) -> bool {
-    catalog_path(data_dir).try_exists().unwrap_or(false)
 }
 
 fn catalog_path(data_dir: &Path) -> PathBuf {

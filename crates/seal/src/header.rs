@@ -23,6 +23,18 @@ impl HeaderKind {
     }
 }
 
+/// Which key wraps the data key of the sealed file that starts with `bytes`, whatever its kind; `None` if it is no
+/// sealed file or is cut short. Nothing of it is proven.
+pub fn sealed_with(bytes: &[u8]) -> Option<KeyId> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (_version, rest) = rest.split_first_chunk::<2>()?;
+    let (context_bytes, rest) = rest.split_first_chunk()?;
+    let (_file_nonce, rest) = rest.split_first_chunk::<16>()?;
+    let rest = rest.get(usize::from(u16::from_le_bytes(*context_bytes))..)?;
+    let (key_id, _wrapped) = rest.split_first_chunk::<KEY_ID_BYTES>()?;
+    (magic.starts_with(b"PANO") && magic != b"PANOKEYS").then_some(KeyId(*key_id))
+}
+
 /// A header that was made or read: the file's own key and what is bound to it.
 #[derive(Clone, Debug)]
 pub struct Header {
@@ -93,6 +105,10 @@ mod tests {
         let kek = KeyEncryptionKey::generate().unwrap();
         let (made, mut bytes) = Header::create(&kek, &KIND, b"hello").unwrap();
         assert_eq!(bytes.len(), KIND.header_bytes());
+        assert_eq!(sealed_with(&bytes), Some(kek.id()));
+        assert_eq!(sealed_with(&bytes[..40]), None);
+        assert_eq!(sealed_with(&[b"PANOKEYS", &bytes[8..]].concat()), None, "that has no such header");
+        assert_eq!(sealed_with(&[0; 200]), None);
         bytes.extend_from_slice(b"what follows");
         let read = Header::open(&kek, &KIND, &bytes).unwrap();
         assert_eq!(

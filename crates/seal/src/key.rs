@@ -91,6 +91,11 @@ impl DataKey {
         Ok(Self(Zeroizing::new(random()?)))
     }
 
+    /// A key-encryption key as something that another one wraps.
+    pub(crate) fn of(key: &KeyEncryptionKey) -> Self {
+        Self(key.bytes.clone())
+    }
+
     pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
@@ -102,8 +107,9 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// The one secret that the operator keeps: wraps data keys and gives keys for purposes. Wiped when dropped; never
-/// printed. Made from and kept in a file by [`load`](Self::load) and [`create_or_load`](Self::create_or_load).
+/// A key that wraps others and gives keys for purposes: what the operator keeps, which wraps a store key
+/// ([`KeySlots`](crate::KeySlots)), and the store key itself, which wraps data keys. Wiped when dropped; never printed.
+/// The operator's is read from a text or a file and made by [`create_or_load`](Self::create_or_load).
 #[derive(Clone)]
 pub struct KeyEncryptionKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,

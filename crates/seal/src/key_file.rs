@@ -45,6 +45,16 @@ pub enum KeyFileError {
     Random { source: SealError },
 }
 
+/// Why a text is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyTextError {
+    #[error("it is not the content of a key file: it must be one line `panoptes-key-v1 …`")]
+    NotAKey,
+    #[error("the key has {bytes} bytes instead of {KEY_BYTES}; it was cut or changed")]
+    LengthWrong { bytes: usize },
+}
+
 /// Whether [`KeyEncryptionKey::create_or_load`] made the key: then the user must be told where it is and to keep it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
@@ -88,16 +98,33 @@ impl KeyEncryptionKey {
         let file = File::open(path).map_err(unreadable)?;
         let mut content = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX as usize + 1));
         file.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
-        let not_a_key = || KeyFileError::NotAKeyFile { path: path.to_owned() };
+        Self::from_text(&content).map_err(|error| match error {
+            KeyTextError::NotAKey => KeyFileError::NotAKeyFile { path: path.to_owned() },
+            KeyTextError::LengthWrong { bytes } => KeyFileError::LengthWrong { path: path.to_owned(), bytes },
+        })
+    }
+
+    /// The key in the content of a key file, wherever it was kept.
+    pub fn from_text(content: &[u8]) -> Result<Self, KeyTextError> {
         if content.len() as u64 > KEY_FILE_BYTES_MAX {
-            return Err(not_a_key());
+            return Err(KeyTextError::NotAKey);
         }
-        let text = std::str::from_utf8(&content).map_err(|_| not_a_key())?;
-        let encoded = text.trim_end().strip_prefix(PREFIX).ok_or_else(not_a_key)?;
-        let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).map_err(|_| not_a_key())?);
+        let text = std::str::from_utf8(content).map_err(|_| KeyTextError::NotAKey)?;
+        let encoded = text.trim().strip_prefix(PREFIX).ok_or(KeyTextError::NotAKey)?;
+        let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).map_err(|_| KeyTextError::NotAKey)?);
         let bytes = <[u8; KEY_BYTES]>::try_from(&decoded[..])
-            .map_err(|_| KeyFileError::LengthWrong { path: path.to_owned(), bytes: decoded.len() })?;
+            .map_err(|_| KeyTextError::LengthWrong { bytes: decoded.len() })?;
         Ok(Self::from_bytes(bytes))
+    }
+
+    /// The content of this key's file.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        // Sized so that it never grows: growing would leave a copy that nobody wipes.
+        let mut line = Zeroizing::new(String::with_capacity(PREFIX.len() + 64));
+        line.push_str(PREFIX);
+        STANDARD.encode_string(self.bytes(), &mut line);
+        line.push('\n');
+        line
     }
 
     /// The key in the file at `path`, which is made if there is none. A file that is there is never changed.
@@ -148,13 +175,8 @@ fn write_synced(path: &Path, key: &KeyEncryptionKey) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    // Sized so that it never grows: growing would leave a copy that nobody wipes.
-    let mut line = Zeroizing::new(String::with_capacity(PREFIX.len() + 64));
-    line.push_str(PREFIX);
-    STANDARD.encode_string(key.bytes(), &mut line);
-    line.push('\n');
     let mut file = options.open(path)?;
-    file.write_all(line.as_bytes())?;
+    file.write_all(key.to_text().as_bytes())?;
     file.sync_all()
 }
 

@@ -4,20 +4,23 @@
 //! opening failing. This crate knows nothing of logs, segments or catalogues; it does no I/O but for the key file.
 //!
 //! # Where to look first
-//! * [`KeyEncryptionKey`]: the one secret that the operator keeps; its file is described in `key_file.rs`.
+//! * [`KeyEncryptionKey`]: the operator's key, whose file is described in `key_file.rs`, and the store key.
+//! * [`KeySlots`]: the store key, wrapped for each key, passphrase ([`Passphrase`]) or paper ([`RecoveryCode`]) that may
+//!   open it.
 //! * [`Header`]: how each sealed file begins.
 //! * [`ChunkSealer`] and [`ChunkOpener`]: immutable files of any size with random access (segments).
 //! * [`SequenceSealer`] and [`SequenceOpener`]: numbered records in one file (the log).
 //! * [`ValueSealer`]: single values (catalogue cells, manifest entries) and keyed hashes for equality.
 //!
 //! # Keys
-//! * The key-encryption key (KEK, 32 random bytes) never lies beside what it protects. Its public id is the first
-//!   8 bytes of `HKDF-SHA256(ikm = KEK, salt = "", info = "panoptes key id v1")`.
+//! * A key-encryption key (KEK) has 32 bytes. Its public id is the first 8 bytes of
+//!   `HKDF-SHA256(ikm = KEK, salt = "", info = "panoptes key id v1")`.
+//! * The *store key* is a KEK of 32 random bytes for one data folder. It lies there wrapped by other KEKs, one for each
+//!   slot (`slots.rs`), which never lie beside what they protect. Below, KEK is the store key.
 //! * Each sealed file has a random data key of its own, wrapped by the KEK in its header:
 //!   `random nonce (12) | AES-256-GCM(KEK, data key) (32) | tag (16)`.
 //! * Keys for a purpose are `HKDF-SHA256(ikm = KEK, salt = "", info = "panoptes derive v1" 00 purpose)`.
-//! * A new KEK re-wraps data keys: only the tail of each header (key id and wrapped key) changes, because nothing else
-//!   is bound to it.
+//! * A new operator's key re-wraps the store key and touches no sealed file.
 //!
 //! # Header of a sealed file (version 1; all integers little-endian)
 //!
@@ -63,17 +66,23 @@ mod error;
 mod header;
 mod key;
 mod key_file;
+mod passphrase;
+mod recovery;
 mod sequence;
+mod slots;
 mod value;
 
 pub use crate::chunk::{
     CHUNK_BYTES, CHUNK_HEADER_BYTES, CHUNK_SEALED_BYTES, ChunkOpener, ChunkSealer, ciphertext_size, plaintext_size,
 };
 pub use crate::error::SealError;
-pub use crate::header::{Header, HeaderKind};
+pub use crate::header::{Header, HeaderKind, sealed_with};
 pub use crate::key::{DataKey, KEY_BYTES, KeyEncryptionKey, KeyId, KeyIdMalformed, TAG_BYTES, WRAPPED_KEY_BYTES};
-pub use crate::key_file::{Created, KeyFileError, KeyWarning};
+pub use crate::key_file::{Created, KeyFileError, KeyTextError, KeyWarning};
+pub use crate::passphrase::{PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN, PassphraseCost};
+pub use crate::recovery::{RecoveryCode, RecoveryCodeError};
 pub use crate::sequence::{SequenceOpener, SequenceSealer};
+pub use crate::slots::{KEYS_BYTES_MAX, KeySlots, Opened, Passphrase, SLOTS_MAX, Secret, Slot, SlotKind, SlotsError};
 pub use crate::value::{VALUE_OVERHEAD_BYTES, ValueSealer};
 
 use ring::digest;

@@ -10,16 +10,21 @@
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
-//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk.
+//! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
+//!   become large ones.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
 //! * What was acknowledged survives a loss of power; what was not is there whole or not at all.
-//! * Files are appended to or removed, never changed; a damaged block costs that block.
+//! * Files are appended to or removed, never changed, but that the data key of one that goes is written over first; a
+//!   damaged block costs that block.
 //! * No clock: time arrives with the data.
 
+mod compact;
 pub mod disk;
+pub mod keys;
 pub mod lock;
 pub mod log;
 pub mod manifest;
@@ -27,10 +32,12 @@ pub mod manifest;
 mod object;
 pub mod pivot;
 mod record;
+mod sealed_file;
 #[cfg(feature = "search")]
 pub mod search;
 mod segment;
 mod store;
 
+pub use crate::compact::CompactError;
 pub use crate::segment::SegmentWriteError;
-pub use crate::store::{Store, StoreError, StoreOptions, StoreReader};
+pub use crate::store::{Compaction, Store, StoreError, StoreOptions, StoreReader};

@@ -6,8 +6,8 @@
 //! each; attempt, 8 of them; number, 4 digits) is a chunked file of [`panoptes_seal`] around a Parquet file with the columns that `pivot`
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
-//! ([`is_looked_up`]) have bloom filters, all have statistics per page. The field of a column that holds lists carries
-//! `panoptes.lists` in the Arrow schema.
+//! (`is_looked_up`) have bloom filters, all have statistics per page. The field of a column that holds lists carries
+//! `panoptes.lists` in the Arrow schema. A file of its words may lie beside it ([`sidecar_of`]).
 //!
 //! # Writing
 //!
@@ -15,25 +15,22 @@
 //! count from the moment that the manifest names them; what it does not name is removed at the next start
 //! ([`remove_orphans`]).
 
+mod writer;
+
 use std::collections::HashSet;
-use std::io::{self, Write};
-use std::ops::Range;
+use std::io;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use panoptes_model::{EventBatch, FrameId, Timestamp};
-use panoptes_seal::{ChunkSealer, KeyEncryptionKey, SealError, Sha256};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 
-use crate::disk::{Disk, DiskFile};
-use crate::manifest::Segment;
-use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, ROW, RowRef, TIME, pivot};
+pub(crate) use self::writer::{SegmentWriter, rows_digest};
+use crate::disk::{Disk, destroy};
+use crate::manifest::{Segment, sidecar_of};
+use crate::pivot::{ROW, RowRef, pivot};
 
 /// How many rows a row group has at most; further rows begin the next one.
 pub(crate) const GROUP_ROWS_MAX: usize = 128 << 10;
@@ -46,13 +43,7 @@ pub(crate) const FILES_MAX: usize = 64;
 /// Where segments lie in the data folder.
 pub(crate) const FOLDER: &str = "segments";
 const SUFFIX: &str = ".segment";
-const SUFFIX_NEW: &str = ".segment.new";
-/// Little gain above; a quarter of the speed.
-const ZSTD_LEVEL: i32 = 3;
-/// How often a bloom filter may say "perhaps" of a value that is not there.
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
-/// How much ciphertext is gathered before it is written.
-const WRITE_BYTES: usize = 1 << 20;
+const SUFFIX_WORDS: &str = ".words";
 
 /// Why segments could not be written. Nothing is lost: the frames stay in the log.
 #[derive(Debug, thiserror::Error)]
@@ -90,45 +81,70 @@ pub(crate) fn write_segments(
 ) -> Result<Vec<Segment>, SegmentWriteError> {
     let batches: Vec<&EventBatch> = batches.iter().map(|it| &**it).collect();
     let rows = sorted_rows(&batches);
-    let mut written = Vec::new();
-    for (number, part) in parts(&rows).into_iter().enumerate() {
-        let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
-        let (Some((time_min, _)), Some((time_max, _))) = (part.first(), part.last()) else { continue };
-        let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
-        let batch = with_row_numbers(&pivot(&batches, &refs));
-        let (bytes, digest) = write_file(disk, &file, key, &batch)?;
-        let (time_min, time_max) = (Timestamp(*time_min), Timestamp(*time_max));
-        written.push(Segment {
-            file,
-            day: time_min.day(),
-            rows: part.len() as u64,
-            time_min,
-            time_max,
-            frame_first: first,
-            frame_last: last,
-            bytes,
-            digest,
-        });
+    let mut names = Vec::new();
+    let mut write = || {
+        let mut written = Vec::new();
+        for (number, part) in parts(&rows).into_iter().enumerate() {
+            let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
+            let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
+            let batch = pivot(&batches, &refs);
+            names.push(file.clone());
+            let mut writer = SegmentWriter::create(disk, key, file, &batch.schema(), batch.num_rows())?;
+            writer.write(&batch)?;
+            written.push(writer.finish((first, last), String::new())?);
+        }
+        if !written.is_empty() {
+            sync_folder(disk)?;
+        }
+        Ok(written)
+    };
+    let written = write();
+    if written.is_err() {
+        // On a full disk what is left of each attempt would be what the next one lacks.
+        names.iter().for_each(|it| remove_unfinished(disk, it));
     }
-    if !written.is_empty() {
-        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
-    }
-    Ok(written)
+    written
 }
 
-/// Removes what an interrupted sealing left: segments that are not in `known`, and unfinished files. Other files are
-/// left alone. Gives how many were removed.
-pub(crate) fn remove_orphans(disk: &dyn Disk, known: &HashSet<&str>) -> Result<usize, SegmentWriteError> {
+/// Makes the names of segments last.
+pub(crate) fn sync_folder(disk: &dyn Disk) -> Result<(), SegmentWriteError> {
+    disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))
+}
+
+/// Destroys the data key of a sealed file, then removes it.
+pub(crate) fn destroy_sealed(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    destroy(disk, path, panoptes_seal::CHUNK_HEADER_BYTES, panoptes_seal::WRAPPED_KEY_BYTES)
+}
+
+/// Removes what is there of a segment that never was in the manifest. What cannot be removed is a left-over that the next
+/// start removes.
+pub(crate) fn remove_unfinished(disk: &dyn Disk, file: &str) {
+    for path in [file.to_owned(), sidecar_of(file)].into_iter().flat_map(|it| [format!("{it}.new"), it]) {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path, "an unfinished segment could not be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Removes what an interrupted sealing left: segments and their sidecars that are not in `known`, and unfinished files.
+/// Other files are left alone. Gives how many were removed.
+pub(crate) fn remove_orphans(disk: &dyn Disk, known: &HashSet<String>) -> Result<usize, SegmentWriteError> {
     let mut removed = 0;
     for name in disk.list(FOLDER).map_err(disk_error("list", FOLDER))? {
         let path = format!("{FOLDER}/{name}");
-        if name.ends_with(SUFFIX_NEW) || name.ends_with(SUFFIX) && !known.contains(path.as_str()) {
-            disk.remove(&path).map_err(disk_error("remove", &path))?;
+        let is_ours = [SUFFIX, SUFFIX_WORDS].iter().any(|it| name.ends_with(it));
+        let is_unfinished =
+            name.strip_suffix(".new").is_some_and(|it| it.ends_with(SUFFIX) || it.ends_with(SUFFIX_WORDS));
+        if is_unfinished || is_ours && !known.contains(path.as_str()) {
+            destroy_sealed(disk, &path).map_err(disk_error("remove", &path))?;
             removed += 1;
         }
     }
     if removed > 0 {
-        disk.sync_dir(FOLDER).map_err(disk_error("sync", FOLDER))?;
+        sync_folder(disk)?;
     }
     Ok(removed)
 }
@@ -178,146 +194,17 @@ pub(crate) fn with_row_numbers(batch: &RecordBatch) -> RecordBatch {
     RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).expect("one number per row of the batch")
 }
 
-/// Whether people look for single values of this column: addresses, names of users and hosts, domains, hashes.
-pub(crate) fn is_looked_up(name: &str) -> bool {
-    let (parent, last) = name.rsplit_once('.').unwrap_or(("", name));
-    match last {
-        "ip" | "address" | "domain" | "hostname" | "md5" | "sha1" | "sha256" | "community_id" => true,
-        "name" | "id" | "email" => parent.split('.').any(|it| matches!(it, "user" | "host" | "trace" | "question")),
-        _ => false,
-    }
-}
-
-fn properties(batch: &RecordBatch) -> WriterProperties {
-    let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
-    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd has this level");
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
-        .set_created_by("panoptes".to_owned())
-        .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))
-        // Every record is another: a dictionary would be built only to be thrown away.
-        .set_column_dictionary_enabled(path(ORIGINAL), false);
-    for name in [TIME, FRAME, INDEX, INGESTED, ROW] {
-        properties = properties
-            .set_column_dictionary_enabled(path(name), false)
-            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
-    }
-    for field in batch.schema().fields() {
-        // Of a joined list no single item could be found in the filter.
-        if is_looked_up(field.name()) && !field.metadata().contains_key(LISTS_KEY) {
-            properties = properties
-                .set_column_bloom_filter_fpp(path(field.name()), BLOOM_FALSE_POSITIVES)
-                .set_column_bloom_filter_max_ndv(path(field.name()), batch.num_rows().clamp(1, GROUP_ROWS_MAX) as u64);
-        }
-    }
-    properties.build()
-}
-
-/// The row groups of `batch`.
-fn groups(batch: &RecordBatch) -> Vec<Range<usize>> {
-    let texts: Vec<_> = batch.columns().iter().filter_map(|it| it.as_string_view_opt()).collect();
-    let mut groups = Vec::new();
-    let (mut start, mut text_bytes) = (0, 0);
-    for row in 0..batch.num_rows() {
-        let length: usize = texts.iter().map(|it| if it.is_null(row) { 0 } else { it.value(row).len() }).sum();
-        if row > start && (row - start >= GROUP_ROWS_MAX || text_bytes + length > GROUP_TEXT_BYTES_MAX) {
-            groups.push(start..row);
-            (start, text_bytes) = (row, 0);
-        }
-        text_bytes += length;
-    }
-    groups.push(start..batch.num_rows());
-    groups
-}
-
-/// Gives the size of the file and the digest of its bytes.
-fn write_file(
-    disk: &dyn Disk,
-    path: &str,
-    key: &KeyEncryptionKey,
-    batch: &RecordBatch,
-) -> Result<(u64, [u8; 32]), SegmentWriteError> {
-    let path_new = format!("{path}.new");
-    let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
-    let sealing =
-        SealingFile::new(file, key).map_err(|source| SegmentWriteError::Seal { path: path.to_owned(), source })?;
-    // Errors of the disk come back inside those of Parquet.
-    let encode_error = |source: ParquetError| match source {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => disk_error("write", &path_new)(*error),
-            Err(inner) => SegmentWriteError::Encode { path: path.to_owned(), source: ParquetError::External(inner) },
-        },
-        source => SegmentWriteError::Encode { path: path.to_owned(), source },
-    };
-    let mut writer = ArrowWriter::try_new(sealing, batch.schema(), Some(properties(batch))).map_err(encode_error)?;
-    for group in groups(batch) {
-        writer.write(&batch.slice(group.start, group.len())).map_err(encode_error)?;
-        writer.flush().map_err(encode_error)?;
-    }
-    let (mut file, bytes, digest) =
-        writer.into_inner().map_err(encode_error)?.finish().map_err(disk_error("write", &path_new))?;
-    file.sync().map_err(disk_error("sync", &path_new))?;
-    disk.rename(&path_new, path).map_err(disk_error("rename", &path_new))?;
-    Ok((bytes, digest))
-}
-
-/// Seals what is written to it on its way to the disk.
-struct SealingFile {
-    file: Box<dyn DiskFile>,
-    sealer: ChunkSealer,
-    sealed: Vec<u8>,
-    bytes: u64,
-    digest: Sha256,
-}
-
-impl SealingFile {
-    fn new(file: Box<dyn DiskFile>, key: &KeyEncryptionKey) -> Result<Self, SealError> {
-        let mut sealed = Vec::with_capacity(WRITE_BYTES);
-        let sealer = ChunkSealer::new(key, &mut sealed)?;
-        Ok(Self { file, sealer, sealed, bytes: 0, digest: Sha256::new() })
-    }
-
-    fn finish(mut self) -> io::Result<(Box<dyn DiskFile>, u64, [u8; 32])> {
-        self.sealer.finish(&mut self.sealed).map_err(io::Error::other)?;
-        append(&mut *self.file, &mut self.sealed, &mut self.bytes, &mut self.digest)?;
-        Ok((self.file, self.bytes, self.digest.finish()))
-    }
-}
-
-fn append(file: &mut dyn DiskFile, sealed: &mut Vec<u8>, bytes: &mut u64, digest: &mut Sha256) -> io::Result<()> {
-    file.append(sealed)?;
-    digest.update(sealed);
-    *bytes += sealed.len() as u64;
-    sealed.clear();
-    Ok(())
-}
-
-impl Write for SealingFile {
-    fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
-        self.sealer.push(plaintext, &mut self.sealed).map_err(io::Error::other)?;
-        if self.sealed.len() >= WRITE_BYTES {
-            append(&mut *self.file, &mut self.sealed, &mut self.bytes, &mut self.digest)?;
-        }
-        Ok(plaintext.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use panoptes_model::{Schema, field};
+    use panoptes_model::{BatchWriter, EventId, Origin, Schema, field};
     use panoptes_seal::{ChunkOpener, sha256};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
     use crate::disk::{SimDisk, read_all};
+    use crate::manifest::{Kinds, RowsDigest, Sidecar};
     use crate::pivot::{Row, rows};
 
     const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
@@ -432,24 +319,74 @@ mod tests {
                     writer.text(field::MESSAGE, &long);
                 }
             });
-        let lengths = |batch: &RecordBatch| groups(batch).iter().map(Range::len).collect::<Vec<_>>();
-        let batch_of = |batch: &EventBatch| crate::pivot::pivot_batch(batch);
+        let lengths = |batch: Arc<EventBatch>| {
+            let disk = disk();
+            let written = write(&disk, &[batch]);
+            let (rows, metadata) = read(&disk, &written[0].file);
+            assert_eq!(rows.len() as u64, written[0].rows);
+            metadata.row_groups().iter().map(|it| it.num_rows()).collect::<Vec<_>>()
+        };
         // Each event also has the anomaly that its time is missing.
-        assert_eq!(lengths(&batch_of(&texts)), [3, 3, 3, 1]);
-        let many = batch(1, &vec![7; GROUP_ROWS_MAX + 1]);
-        assert_eq!(lengths(&batch_of(&many)), [GROUP_ROWS_MAX, 1]);
+        assert_eq!(lengths(Arc::new(texts)), [3, 3, 3, 1]);
+        assert_eq!(lengths(batch(1, &vec![7; GROUP_ROWS_MAX + 1])), [GROUP_ROWS_MAX as i64, 1]);
+    }
+
+    #[test]
+    fn the_manifest_learns_what_the_rows_are_and_of_which_kinds() {
+        let disk = disk();
+        let written = write(&disk, &[batch(1, &[5, 3]), batch(2, &[DAY])]);
+        let mut all = RowsDigest::EMPTY;
+        for (frame, index) in [(1, 0), (1, 1)] {
+            all.add_event(EventId { frame: FrameId(frame), index }, b"some record");
+        }
+        let first = &written[0];
+        assert_eq!((first.rows_digest, first.key), (Some(all), Some(key().id())));
+        assert_eq!((first.time_min, first.time_max, first.day), (Timestamp(3), Timestamp(5), 0));
+        // Nothing says where these came from, or what they are.
+        assert_eq!((&first.sources, &first.datasets), (&Kinds::of([String::new()]), &Kinds::of([String::new()])));
+
+        let datasets = |values: &'static [Option<&'static [&'static str]>]| {
+            let origin = Origin { source: "web".into(), ..Origin::default() };
+            let fill = |writer: &mut BatchWriter<'_>| {
+                let dataset = writer.schema().id("event.dataset").unwrap();
+                for value in values {
+                    writer.begin("x", 0, Timestamp(5), 0);
+                    writer.time(Timestamp(5));
+                    match value {
+                        Some([one]) => writer.text(dataset, one),
+                        Some(many) => writer.text_list(dataset, many.iter().copied()),
+                        None => {}
+                    }
+                }
+            };
+            let schema = Arc::new(Schema::ecs());
+            let made = EventBatch::build(schema, FrameId(1), Timestamp(i64::MAX), vec![origin], String::new(), fill);
+            let mut written = write(&self::disk(), &[Arc::new(made)]);
+            let segment = written.remove(0);
+            assert_eq!(segment.sources, Kinds::of(["web".to_owned()]));
+            segment.datasets
+        };
+        let known = |values: &[&str]| Kinds::of(values.iter().map(|it| (*it).to_owned()));
+        assert_eq!(datasets(&[Some(&["b"]), None, Some(&["a"]), Some(&["b"])]), known(&["", "a", "b"]));
+        assert_eq!(datasets(&[Some(&["a"]), Some(&["a", "b"])]), Kinds::Unknown);
+        // What cannot stand in the column lies in the overflow and counts all the same.
+        assert_eq!(datasets(&[Some(&["a"]), Some(&["b\u{1f}c"])]), Kinds::Unknown);
     }
 
     #[test]
     fn an_interrupted_sealing_is_cleared_away_and_known_segments_stay() {
         let disk = disk();
         let written = write(&disk, &[batch(1, &[1, DAY])]);
-        disk.create_new("segments/left.segment.new").unwrap();
-        disk.create_new("segments/notes.txt").unwrap();
-        let known = HashSet::from([written[0].file.as_str()]);
-        assert_eq!(remove_orphans(&disk, &known).unwrap(), 2);
-        let left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
-        assert_eq!(left, [written[0].file.clone(), "segments/notes.txt".to_owned()]);
+        for name in ["left.segment.new", "left.words.new", "left.words", "notes.txt"] {
+            disk.create_new(&format!("segments/{name}")).unwrap();
+        }
+        let segment = Segment { words: Some(Sidecar { bytes: 0, digest: [0; 32] }), ..written[0].clone() };
+        disk.create_new(&segment.words_file()).unwrap();
+        let known: HashSet<String> = segment.files().collect();
+        assert_eq!(remove_orphans(&disk, &known).unwrap(), 4);
+        let mut left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
+        left.retain(|it| it != "segments/notes.txt");
+        assert_eq!(left, [segment.file.clone(), segment.words_file()]);
     }
 
     #[test]

@@ -16,11 +16,15 @@ use std::time::Duration;
 use panoptes_model::{EventBatch, FrameId, LogFrame, Timestamp};
 use panoptes_seal::{ChunkOpener, ChunkSealer, KeyEncryptionKey, SealError};
 
+use crate::compact::CompactError;
 use crate::disk::{Disk, RealDisk, create_dir_durably, read_all};
 use crate::lock::DataLock;
 use crate::log::{Log, LogError, LogOptions, Recovery};
 use crate::manifest::{Change, Contents, Manifest, ManifestError, Segment};
 use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
+
+pub use self::tend::Compaction;
+use self::tend::Tending;
 
 const LOG: &str = "log";
 const MANIFEST: &str = "manifest";
@@ -64,6 +68,8 @@ pub enum StoreError {
     Manifest(#[from] ManifestError),
     #[error("segments cannot be written")]
     Segment(#[from] SegmentWriteError),
+    #[error("segments cannot be merged")]
+    Compact(#[from] CompactError),
     #[error("could not {operation} `{path}`; check the disk and the permissions")]
     Disk { operation: &'static str, path: &'static str, source: io::Error },
     #[error("`{path}` is damaged or sealed with another key; remove it to start without it")]
@@ -96,6 +102,8 @@ pub struct Store {
     sealed_through: AtomicU64,
     /// One sealing at a time; how many there were.
     sealing: Mutex<u32>,
+    /// One change to segments that are there at a time.
+    tending: Mutex<Tending>,
     /// Held as long as the store lives; `None` on a simulated disk.
     _lock: Option<DataLock>,
 }
@@ -127,7 +135,7 @@ impl Store {
         create_dir_durably(&*disk, FOLDER).map_err(disk_error("make", FOLDER))?;
         // With a damaged manifest nobody knows which segments are left-overs.
         if manifest.contents().problems().is_empty() {
-            let known: HashSet<&str> = manifest.segments().map(|it| it.file.as_str()).collect();
+            let known: HashSet<String> = manifest.segments().flat_map(Segment::files).collect();
             let removed = remove_orphans(&*disk, &known)?;
             if removed > 0 {
                 tracing::info!(removed, "what an interrupted sealing left was removed");
@@ -154,6 +162,7 @@ impl Store {
             room: Condvar::new(),
             sealed_through,
             sealing: Mutex::new(0),
+            tending: Mutex::default(),
             _lock: lock,
         };
         Ok((store, recovery))
@@ -312,6 +321,8 @@ impl StoreReader {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+mod tend;
 
 #[cfg(test)]
 mod failures;

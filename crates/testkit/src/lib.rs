@@ -4,6 +4,7 @@
 //! * [`cases::run`]: one story under `tests/cases/` through the real binary. `tests/cases/README.md` says how a case is
 //!   written.
 //! * [`Server`]: `panoptes run` in a temporary folder, with everything that hurts: `kill -9`, restart.
+//! * [`crash`]: a server that is killed again and again, and what must be there afterwards.
 //! * [`traces`]: what somebody without the key could read in a data folder.
 //! * [`corpora`]: the public data sets, which lie outside the repository.
 //! * [`staged_week`]: a company with habits, and forty oddities planted among them.
@@ -15,6 +16,7 @@
 
 pub mod cases;
 mod corpora;
+pub mod crash;
 mod http;
 mod matching;
 mod process;

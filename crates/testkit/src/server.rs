@@ -156,16 +156,7 @@ impl Server {
     /// Starts it (again) on the same data and ports and waits until `/readyz` says 200.
     #[track_caller]
     pub fn restart(&mut self) {
-        self.kill();
-        self.starts += 1;
-        let mut command = self.command("run");
-        for (flag, address) in [("--http", self.http), ("--tcp", self.tcp), ("--syslog", self.syslog)] {
-            command.arg(flag).arg(address.to_string());
-        }
-        command.args(&self.builder.args).stdout(self.file("stdout")).stderr(self.file("stderr"));
-        let child = command.spawn();
-        self.child =
-            Some(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.builder.binary.display())));
+        self.start_unready();
         let ready = wait_or_give_up(READY_LIMIT, &mut || {
             if let Some(code) = self.exit_code() {
                 return Some(Err(format!("it ended with {code:?}")));
@@ -178,6 +169,21 @@ impl Server {
             None => format!("/readyz did not say 200 within {READY_LIMIT:?}"),
         };
         panic!("the server did not become ready: {problem}; it said:\n{}", self.stderr());
+    }
+
+    /// Starts it (again) on the same data and ports and waits for nothing.
+    #[track_caller]
+    pub fn start_unready(&mut self) {
+        self.kill();
+        self.starts += 1;
+        let mut command = self.command("run");
+        for (flag, address) in [("--http", self.http), ("--tcp", self.tcp), ("--syslog", self.syslog)] {
+            command.arg(flag).arg(address.to_string());
+        }
+        command.args(&self.builder.args).stdout(self.file("stdout")).stderr(self.file("stderr"));
+        let child = command.spawn();
+        self.child =
+            Some(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.builder.binary.display())));
     }
 
     /// `kill -9`, and waits until it is gone. Nothing if it does not run.

@@ -67,6 +67,18 @@ pub(crate) fn sshd(count: usize) -> Vec<String> {
     })
 }
 
+pub(crate) fn syslog(count: usize) -> Vec<String> {
+    made(count, |it| {
+        let (clock, pid) = (it.clock(), it.0.u16(1..));
+        format!(
+            "<30>Sep 21 {clock} web-1 billing-worker[{pid}]: batch {} of {} done, {} rows written to the warehouse",
+            it.0.u16(..),
+            it.of(&["invoices", "refunds", "reminders"]),
+            it.0.u32(..100_000)
+        )
+    })
+}
+
 pub(crate) fn nginx(count: usize) -> Vec<String> {
     made(count, |it| {
         format!(

@@ -1,10 +1,10 @@
 //! What formats do to fields after they were written: find, name twice by type, and join.
 
-use super::{BatchWriter, LIST_ITEMS_MAX};
+use super::{BatchWriter, LIST_ITEMS_MAX, bit};
 use crate::batch::{Cell, Kind, pack, slice, unpack};
 use crate::{Anomaly, FieldId};
 
-/// Which bit the fields of a batch have in [`BatchWriter::marks`], plus one; 0 for those that have none.
+/// A small number for some fields of a batch, such as their bit in [`BatchWriter::marks`] plus one; 0 for the others.
 #[derive(Default)]
 pub(super) struct MarkTable {
     fixed: Vec<u8>,
@@ -16,7 +16,7 @@ impl MarkTable {
         if id.local_index().is_some() { &mut self.local } else { &mut self.fixed }
     }
 
-    fn set(&mut self, id: FieldId, mark: u8) {
+    pub(super) fn set(&mut self, id: FieldId, mark: u8) {
         let index = id.local_index().map_or_else(|| id.fixed_index().unwrap_or(0), |it| it as usize);
         let slot = self.slot(id);
         if slot.len() <= index {
@@ -27,15 +27,21 @@ impl MarkTable {
         }
     }
 
+    /// What was set for `id`; 0 if nothing was.
     #[inline]
-    fn bit(&self, id: FieldId) -> u128 {
+    pub(super) fn get(&self, id: FieldId) -> u8 {
         let mark = match id.local_index() {
             Some(index) => self.local.get(index as usize),
             None => self.fixed.get(id.fixed_index().unwrap_or(usize::MAX)),
         };
-        match mark {
-            Some(mark @ 1..) => 1 << (mark - 1),
-            _ => 0,
+        mark.copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn bit(&self, id: FieldId) -> u128 {
+        match self.get(id) {
+            0 => 0,
+            mark => 1 << (mark - 1) % u128::BITS as u8,
         }
     }
 }
@@ -43,7 +49,11 @@ impl MarkTable {
 impl BatchWriter<'_> {
     /// The position of the first field `id` of the open event, counted as [`nth`](Self::nth) counts, from `start` on.
     pub fn position(&self, id: FieldId, start: usize) -> Option<usize> {
-        let first = self.open.as_ref()?.head.cells_start as usize + start;
+        let open = self.open.as_ref()?;
+        if open.pushed & bit(id) == 0 {
+            return None;
+        }
+        let first = open.head.cells_start as usize + start;
         self.batch.cells.get(first..)?.iter().position(|it| it.field == id).map(|it| it + start)
     }
 

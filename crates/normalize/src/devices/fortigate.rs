@@ -51,7 +51,7 @@ fn word(writer: &mut BatchWriter<'_>, name: &str, known: &[&'static str]) -> Opt
 
 fn classify(writer: &mut BatchWriter<'_>, category: &str, kind: Words, outcome: Option<&str>) {
     writer.text(field::EVENT_CATEGORY, category);
-    writer.text_list(field::EVENT_TYPE, kind.iter().copied());
+    writer.words(field::EVENT_TYPE, kind);
     if let Some(outcome) = outcome.filter(|_| !writer.has(field::EVENT_OUTCOME)) {
         writer.text(field::EVENT_OUTCOME, outcome);
     }

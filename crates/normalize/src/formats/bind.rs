@@ -40,7 +40,7 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
     if let Some(word) = words.filter_map(level::canonical).next() {
         writer.text(field::LOG_LEVEL, word);
     }
-    writer.text(field::PROCESS_NAME, "named");
+    writer.word(field::PROCESS_NAME, "named");
     programs::write(writer, "named", None, message, context);
     Ok(())
 }

@@ -5,11 +5,11 @@
 //!
 //! Keys stay as they stand; the usual ones mean ECS fields as well.
 
-use panoptes_model::{BatchWriter, Value, field};
+use panoptes_model::{BatchWriter, FieldId, FieldType, Pairs, Value, field};
 
 use super::{Declined, FormatKind};
 use crate::context::Context;
-use crate::fact::{write_dataset, write_user};
+use crate::fact::{is_user, write_dataset};
 use crate::text::lower;
 use crate::{address, names, time, url};
 
@@ -270,7 +270,7 @@ fn write_severity(writer: &mut BatchWriter<'_>, text: &str) {
 }
 
 /// What keys mean that `names.rs` does not know, and the field: CEF's dictionary, LEEF's, and vendors' own.
-const MEANINGS: &[(&str, &str)] = &[
+const MEANINGS: Pairs = Pairs::of(&[
     ("shost", "source.domain"),
     ("dhost", "destination.domain"),
     ("sourceTranslatedAddress", "source.nat.ip"),
@@ -306,7 +306,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("deviceOutboundInterface", "observer.egress.interface.name"),
     ("policy", "rule.name"),
     ("cat", "event.module"),
-];
+]);
 
 /// Times, as those who send CEF and LEEF call them.
 const TIMES: &[&str] = &["rt", "devTime", "UNIFIutcTime", "end", "start", "deviceReceiptTime"];
@@ -326,24 +326,11 @@ fn write_meanings(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
         }
     }
     names::map(writer, start, context);
-    for (from, to) in MEANINGS {
-        let (Some(from), Some(to)) = (writer.field(from), writer.field(to)) else { continue };
+    let mut there = writer.pairs(MEANINGS, start);
+    while let Some((from, to)) = there.next(writer) {
         let Some(index) = writer.position(from, start) else { continue };
-        if writer.has(to) {
-            continue;
-        }
-        let value = match writer.nth(index) {
-            Some((_, Value::Text(text))) if !matches!(text, "" | "-" | "null" | "N/A") => text.to_owned(),
-            _ => continue,
-        };
-        match to {
-            field::USER_NAME => write_user(writer, to, &value),
-            field::OBSERVER_IP => {
-                if let Some(address) = address::ip(&value) {
-                    writer.ip(to, address);
-                }
-            }
-            _ => writer.typed(to, &value),
+        if !writer.has(to) {
+            write_meaning(writer, to, index);
         }
     }
     write_request(writer, start);
@@ -356,6 +343,27 @@ fn write_meanings(writer: &mut BatchWriter<'_>, start: usize, context: &Context<
     });
     if let Some(transport) = transport.filter(|_| !writer.has(field::NETWORK_TRANSPORT)) {
         writer.text(field::NETWORK_TRANSPORT, &transport);
+    }
+}
+
+/// Gives the `index`th field the further name `to`, as the type that this has.
+fn write_meaning(writer: &mut BatchWriter<'_>, to: FieldId, index: usize) {
+    let Some((_, Value::Text(text))) = writer.nth(index) else { return };
+    if matches!(text, "" | "-" | "null" | "N/A") || to == field::USER_NAME && !is_user(text) {
+        return;
+    }
+    match writer.schema().field_type(to) {
+        FieldType::Ip => match address::ip(text) {
+            Some(address) => writer.ip(to, address),
+            None if to == field::OBSERVER_IP => {}
+            None => writer.alias(to, index),
+        },
+        FieldType::Integer => match text.parse() {
+            Ok(number) => writer.integer(to, number),
+            Err(_) => writer.alias(to, index),
+        },
+        // The same bytes: nothing is copied.
+        _ => writer.alias(to, index),
     }
 }
 
@@ -404,10 +412,10 @@ fn finish(writer: &mut BatchWriter<'_>, name: &str) {
         ["login", "logon", "sign-in", "signin", "authentication", "logged in"].iter().any(|it| name.contains(it));
     if !writer.has(field::EVENT_CATEGORY) {
         if login {
-            writer.text(field::EVENT_CATEGORY, "authentication");
-            writer.text(field::EVENT_TYPE, "start");
+            writer.word(field::EVENT_CATEGORY, "authentication");
+            writer.word(field::EVENT_TYPE, "start");
         } else if both_ends {
-            writer.text(field::EVENT_CATEGORY, "network");
+            writer.word(field::EVENT_CATEGORY, "network");
             writer.text_list(field::EVENT_TYPE, ["connection"].into_iter().chain(verdict.map(|it| it.0)));
         }
     }

@@ -71,10 +71,10 @@ fn understand(writer: &mut BatchWriter<'_>, start: usize, text: &str, context: &
     }
     super::write_carried_message(writer, context);
     if !writer.has(field::EVENT_KIND) {
-        writer.text(field::EVENT_KIND, "event");
+        writer.word(field::EVENT_KIND, "event");
     }
     if !writer.has(field::EVENT_DATASET) {
-        writer.text(field::EVENT_DATASET, "json");
+        writer.word(field::EVENT_DATASET, "json");
     }
     if !writer.has(field::MESSAGE) {
         writer.text(field::MESSAGE, text);

@@ -47,7 +47,7 @@ fn parse(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Res
     }
     write_pairs(writer, rest, context);
     if !writer.has(field::EVENT_KIND) {
-        writer.text(field::EVENT_KIND, "event");
+        writer.word(field::EVENT_KIND, "event");
     }
     if !writer.has(field::EVENT_DATASET) {
         let dataset = devices::write_fortigate(writer).unwrap_or("keyvalue");

@@ -55,9 +55,9 @@ fn write(writer: &mut BatchWriter<'_>, text: &str, context: &Context<'_>) -> Opt
     } else {
         names::request_words(status)
     };
-    writer.text(field::EVENT_CATEGORY, "web");
-    writer.text_list(field::EVENT_TYPE, kind.iter().copied());
-    writer.text(field::EVENT_ACTION, "http_request");
+    writer.word(field::EVENT_CATEGORY, "web");
+    writer.words(field::EVENT_TYPE, kind);
+    writer.word(field::EVENT_ACTION, "http_request");
     if let Some(outcome) = outcome {
         writer.text(field::EVENT_OUTCOME, outcome);
     }

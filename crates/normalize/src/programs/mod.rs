@@ -105,10 +105,12 @@ fn write_known(
 /// A message that nobody knows: what is plain to see in it.
 pub(crate) fn write_generic(writer: &mut BatchWriter<'_>, name: &str, message: &str, context: &Context<'_>) {
     let last = name.rsplit('/').next().unwrap_or(name);
-    let services = [name, last].into_iter().find_map(|it| context.services.dataset_of_program(it));
-    match services {
+    let service = context.services.dataset_of_program(name);
+    let service = service.or_else(|| (last != name).then(|| context.services.dataset_of_program(last)).flatten());
+    match service {
         Some((dataset, service)) => {
-            write_dataset(writer, dataset);
+            writer.word(field::EVENT_KIND, "event");
+            writer.text(field::EVENT_DATASET, dataset);
             writer.text(field::SERVICE_NAME, service);
         }
         None => write_dataset(writer, "linux.syslog"),

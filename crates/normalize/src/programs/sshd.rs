@@ -10,7 +10,7 @@ use super::ProgramKind;
 use super::peer::{Peer, strip_invalid};
 use crate::address;
 use crate::fact::{FAILURE, Fact, SUCCESS, UNKNOWN, write_user};
-use crate::text::between;
+use crate::text::{Cursor, between};
 
 pub(super) static KIND: ProgramKind = ProgramKind {
     names: &["sshd", "sshd-session", "sshd-auth"],
@@ -135,10 +135,7 @@ fn read(said: &str) -> Option<Line<'_>> {
 
 /// `Failed METHOD for [invalid user ]NAME from ADDRESS port N ssh2[: KEY]`
 fn failed(text: &str) -> Option<Line<'_>> {
-    let (method, rest) = text.strip_prefix("Failed ")?.split_once(" for ")?;
-    if method.contains(' ') {
-        return None;
-    }
+    let (method, rest) = method_for(text.strip_prefix("Failed ")?)?;
     // Of all methods only this one tells what the *client* calls its user and host, behind the key.
     let own = match method {
         "hostbased" => rest.split_once(", client user \"").map_or(rest, |(own, _)| own),
@@ -158,12 +155,17 @@ fn failed(text: &str) -> Option<Line<'_>> {
     Some(Line { fact, method: Some(method), ..line })
 }
 
+/// The word before ` for `, and what follows.
+#[inline]
+fn method_for(text: &str) -> Option<(&str, &str)> {
+    let mut cursor = Cursor::new(text);
+    let method = cursor.word();
+    cursor.eat("for ").then_some((method, cursor.rest))
+}
+
 /// `Accepted METHOD for NAME from ADDRESS port N ssh2[: KEY]`, and what else begins like it.
 fn accepted(text: &str) -> Option<Line<'_>> {
-    if let Some((method, rest)) = text.strip_prefix("Accepted ").and_then(|it| it.split_once(" for ")) {
-        if method.contains(' ') {
-            return None;
-        }
+    if let Some((method, rest)) = text.strip_prefix("Accepted ").and_then(method_for) {
         // The name is a known user's; the id of a certificate, behind `ssh2: `, is its owner's choice.
         let peer = Peer::last_from(rest.split_once(" ssh2: ").map_or(rest, |(own, _)| own))?;
         let line = Line::from_user(LOGIN.with(SUCCESS), &peer);

@@ -112,14 +112,14 @@ fn write(writer: &mut BatchWriter<'_>, said: &str) -> bool {
     if let Some(group) = change.group {
         writer.text(field::GROUP_NAME, group);
         if PRIVILEGED_GROUPS.contains(&group) {
-            writer.text(field::TAGS, "privileged_group");
+            writer.word(field::TAGS, "privileged_group");
         }
     }
     if let Some(id) = change.id {
         let is_group = change.target.is_none();
         writer.text(if is_group { field::GROUP_ID } else { field::USER_TARGET_ID }, id);
         if id == "0" && !is_group {
-            writer.text(field::TAGS, "privileged_user");
+            writer.word(field::TAGS, "privileged_user");
         }
     }
     true

@@ -3,8 +3,8 @@
 //! Of each `[[record]]` one field is looked at first, the one with the most telling text. A batch learns once which of
 //! its fields are looked at by any record, so that a field that none cares for costs one look at a table.
 
+use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 
 use panoptes_model::{BatchWriter, FieldId, Value};
 

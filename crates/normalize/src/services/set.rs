@@ -1,6 +1,6 @@
 //! All service formats together, and how a record finds its own.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash as _, Hasher as _};

@@ -36,7 +36,7 @@ pub(super) fn run(global: &Global, command: &AlertsCommand) -> anyhow::Result<Ou
 
 fn open(global: &Global) -> anyhow::Result<Catalog> {
     let config = surroundings::config(global, Vec::new())?;
-    let key = surroundings::existing_key(&config)?;
+    let key = crate::keys::for_reading(&config)?;
     surroundings::catalog(&config, &key, OpenMode::Existing)
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use panoptes_catalog::OpenMode;
+use panoptes_catalog::blocking::Catalog;
 use panoptes_config::Config;
 use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Timestamp};
@@ -25,7 +27,7 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
         let config = surroundings::config(global, Vec::new())?;
-        let key = surroundings::existing_key(&config)?;
+        let key = crate::keys::for_reading(&config)?;
         let reader = StoreReader::open(&config.data_dir, &key)
             .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
         // The rules only give their fields fixed ids; without them every field is found all the same.
@@ -74,6 +76,12 @@ impl Asking {
     /// The fields that events since `since` have.
     pub(super) fn columns(&self, since: Option<Timestamp>) -> anyhow::Result<Vec<String>> {
         Ok(self.sql("select * from events limit 0", since, None)?.columns)
+    }
+
+    /// What is in order rather than in bulk.
+    pub(super) fn catalog(&self) -> anyhow::Result<Catalog> {
+        let key = surroundings::existing_key(&self.config)?;
+        surroundings::catalog(&self.config, &key, OpenMode::Existing)
     }
 
     fn evidence(&self) -> Evidence<'_> {

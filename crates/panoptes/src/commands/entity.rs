@@ -150,7 +150,7 @@ fn tops(
 }
 
 fn alerts(asking: &Asking, fields: &[String], value: &str, since: Timestamp) -> anyhow::Result<Vec<AlertRecord>> {
-    let key = surroundings::existing_key(&asking.config)?;
+    let key = crate::keys::for_reading(&asking.config)?;
     let catalog = surroundings::catalog(&asking.config, &key, OpenMode::Existing)?;
     let mut found: Vec<AlertRecord> = Vec::new();
     for field in fields {

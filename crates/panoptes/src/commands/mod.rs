@@ -7,6 +7,7 @@ mod demo;
 mod entity;
 mod generate;
 mod import;
+mod keys;
 mod normalize;
 mod rules;
 mod run;
@@ -41,6 +42,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Generate(args) => generate::run(&args),
         Command::Normalize(args) => normalize::run(&global, &args),
         Command::Rules(command) => rules::run(&global, &command),
+        Command::Keys(command) => keys::run(&global, &command),
         Command::Config(command) => config::run(&global, &command),
         Command::Completions { shell } => {
             let mut script = Vec::new();

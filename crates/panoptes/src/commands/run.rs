@@ -99,11 +99,11 @@ fn announce(server: &Server, config: &Config) {
     add("syslog tls", server.syslog_tls);
     let files: usize = config.files.iter().map(|it| it.paths.len()).sum();
     tracing::info!(
-        "watching: {}; {files} file patterns; {} rules; evidence in {}, sealed with {}",
+        "watching: {}; {files} file patterns; {} rules; evidence in {}, opened with the {}",
         if listening.is_empty() { "no ports".to_owned() } else { listening.join(", ") },
         server.rules,
         config.data_dir.display(),
-        config.key_file.display()
+        crate::keys::source_text(&config.key)
     );
 }
 

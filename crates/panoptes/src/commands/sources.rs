@@ -37,6 +37,8 @@ struct Source {
     last_seen: Option<Timestamp>,
     /// Events by hour, numbered since 1970: received then.
     hours: BTreeMap<i64, f64>,
+    /// Records that are no events: by what happened to them and why.
+    lost: BTreeMap<(bool, String), u64>,
 }
 
 pub(super) fn run(global: &Global, args: &SourcesArgs) -> anyhow::Result<Outcome> {
@@ -51,13 +53,14 @@ pub(super) fn run(global: &Global, args: &SourcesArgs) -> anyhow::Result<Outcome
     } else {
         "false"
     };
-    let sources = counted(&asking, since, unparsed)?;
+    let mut sources = counted(&asking, since, unparsed)?;
+    add_losses(&mut sources, &asking, since)?;
     let mut out = std::io::stdout().lock();
     if sources.is_empty() {
         writeln!(out, "no event since {since}")?;
         return Ok(Outcome::Fine);
     }
-    let names = ["source", "input", "state", "last seen", "events", "per hour", "usual", "unparsed", "lag"];
+    let names = ["source", "input", "state", "last seen", "events", "per hour", "usual", "unparsed", "lag", "lost"];
     let mut table = Table::new(names);
     for (name, source) in &sources {
         let (recent, usual) = source.rates(now);
@@ -77,6 +80,7 @@ pub(super) fn run(global: &Global, args: &SourcesArgs) -> anyhow::Result<Outcome
             usual.map_or(serde_json::Value::Null, round),
             if is_table { json!(percent(source.unparsed_share())) } else { json!(source.unparsed_share()) },
             if is_table { json!(short_seconds(source.lag())) } else { json!(source.lag().round()) },
+            json!(source.lost.values().sum::<u64>()),
         ]);
     }
     table.write(&mut out, args.format)?;
@@ -84,7 +88,8 @@ pub(super) fn run(global: &Global, args: &SourcesArgs) -> anyhow::Result<Outcome
         examples(&mut out, &asking, since, unparsed, args)?;
     }
     if args.format == Format::Table {
-        writeln!(out, "\nsince {since}; records that were dropped or rejected: `panoptes_records_total` of /metrics")?;
+        write_losses(&mut out, &sources)?;
+        writeln!(out, "\nsince {since}")?;
     }
     Ok(Outcome::Fine)
 }
@@ -113,6 +118,29 @@ fn counted(asking: &Asking, since: Timestamp, unparsed: &str) -> anyhow::Result<
         }
     }
     Ok(sources)
+}
+
+/// What inputs refused or could not keep, as the catalogue has it: the running instance adds to it every minute.
+fn add_losses(sources: &mut BTreeMap<String, Source>, asking: &Asking, since: Timestamp) -> anyhow::Result<()> {
+    for loss in asking.catalog()?.losses(since)? {
+        let source = sources.entry(loss.source).or_default();
+        if source.input.is_empty() {
+            source.input = loss.input;
+        }
+        *source.lost.entry((loss.rejected, loss.reason)).or_default() += loss.records;
+    }
+    Ok(())
+}
+
+fn write_losses(out: &mut impl Write, sources: &BTreeMap<String, Source>) -> anyhow::Result<()> {
+    for (name, source) in sources.iter().filter(|(_, it)| !it.lost.is_empty()) {
+        writeln!(out, "\nno events became, of {}:", harmless(name))?;
+        for ((rejected, reason), records) in &source.lost {
+            let fate = if *rejected { "rejected" } else { "dropped" };
+            writeln!(out, "  {records} {fate}: {}", reason.replace('_', " "))?;
+        }
+    }
+    Ok(())
 }
 
 impl Source {
@@ -153,6 +181,9 @@ impl Source {
             && (recent > usual * RATE_TIMES || recent < usual / RATE_TIMES)
         {
             strange.push(format!("{:.1} times its rate", recent / usual));
+        }
+        if self.lost.keys().any(|(rejected, _)| !rejected) {
+            strange.push("loses records".to_owned());
         }
         if self.unparsed_share() > UNPARSED_SHARE_MAX {
             strange.push("not understood".to_owned());
@@ -238,6 +269,21 @@ mod tests {
         let flood = (0..3).map(|ago| (ago, 5_000.0)).chain((24..100).map(|ago| (ago, 10.0)));
         assert_eq!(source(flood).state(NOW), "62.5 times its rate");
         assert_eq!(source([(0, 5.0)]).state(NOW), "ok", "nothing is known of what is usual");
+    }
+
+    #[test]
+    fn a_source_that_loses_records_is_not_all_right() {
+        let mut of = source((0..5).map(|ago| (ago, 10.0)));
+        of.lost.insert((true, "too_long".to_owned()), 3);
+        assert_eq!(of.state(NOW), "ok", "the sender was told");
+        of.lost.insert((false, "queue_full".to_owned()), 2);
+        assert_eq!(of.state(NOW), "loses records");
+        let mut text = Vec::new();
+        write_losses(&mut text, &[("10.0.0.7".to_owned(), of)].into()).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "\nno events became, of 10.0.0.7:\n  2 dropped: queue full\n  3 rejected: too long\n"
+        );
     }
 
     #[test]

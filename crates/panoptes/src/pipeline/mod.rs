@@ -4,7 +4,7 @@
 //! inputs ─▶ queue ─▶ committer ─▶ preparers ─▶ folder ─▶ catalogue, alerts
 //!           bounded   log, fsync,  any core     log order  one transaction
 //!                     acknowledge                 │
-//!                                                 └─▶ hot events ─▶ sealer ─▶ segments
+//!                                                 └─▶ hot events ─▶ sealer ─▶ segments ◀─ tender: merges small ones
 //! ```
 //!
 //! Every channel is bounded, so a slow stage slows the ones before it down to the inputs, which then stop reading
@@ -17,6 +17,7 @@ mod commit;
 mod fold;
 mod in_force;
 mod seal;
+mod tend;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -105,6 +106,7 @@ pub(crate) struct Pipeline {
     preparers: Vec<JoinHandle<()>>,
     folder: JoinHandle<anyhow::Result<Catalog>>,
     sealer: JoinHandle<()>,
+    tender: tend::Tender,
 }
 
 impl Pipeline {
@@ -184,8 +186,9 @@ impl Pipeline {
             .collect::<anyhow::Result<Vec<_>>>()?;
         drop(to_fold);
         let folder = spawn("fold", move || folder.run(&from_prepare))?;
+        let tender = tend::Tender::start(Arc::clone(&store), clock)?;
         vitals.ready.store(true, Ordering::Release);
-        Ok(Self { in_force, committer, preparers, folder, sealer })
+        Ok(Self { in_force, committer, preparers, folder, sealer, tender })
     }
 
     /// Waits for all threads; they end once every [`Sink`](panoptes_intake::Sink) of the queue is gone.
@@ -197,6 +200,7 @@ impl Pipeline {
         }
         let folded = self.folder.join().map_err(panicked)?;
         self.sealer.join().map_err(panicked)?;
+        self.tender.stop().map_err(panicked)?;
         folded
     }
 }

@@ -139,3 +139,18 @@ fn a_second_instance_on_the_same_data_is_told_who_has_it() {
     let pid = server.pid().unwrap().to_string();
     assert!(said.contains("is in use") && said.contains(&pid), "{said}");
 }
+
+#[test]
+fn what_was_refused_is_told_of_its_source_after_a_restart_too() {
+    let mut server = server();
+    let http = server.http();
+    assert_eq!(post(http, "/logs", "text/plain", b"a line\n").unwrap().status, 200);
+    assert_eq!(post(http, "/logs", "text/plain", b"\x1f\x8b\x00\x01\x02\x00\x00\xff\n").unwrap().status, 400);
+    assert_eq!(server.stop(), Some(0));
+    let listed = output_of(server.command("sources").args(["--since", "2000-01-01", "--format", "jsonl"]));
+    let lost: Vec<_> =
+        crate::support::json_lines(&listed).iter().map(|it| (it["events"].as_u64(), it["lost"].as_u64())).collect();
+    assert_eq!(lost, [(Some(1), Some(1))], "{listed}");
+    let shown = output_of(server.command("sources").args(["--since", "2000-01-01"]));
+    assert!(shown.contains("1 rejected: binary"), "{shown}");
+}

@@ -8,6 +8,7 @@ mod coverage;
 mod crash;
 mod enrichment;
 mod first_alert;
+mod keys;
 mod reload;
 mod rules;
 mod scan;

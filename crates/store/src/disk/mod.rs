@@ -32,6 +32,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Gives the file `from` the name `to` in the same folder, in place of any file of that name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, path: &str) -> io::Result<()>;
+    /// Writes over bytes that a file has, in their place, and makes that last. The file gets no longer: `UnexpectedEof` if
+    /// it ends before. The one way to change what was written, for what must not be readable any more.
+    fn overwrite(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// The names in a folder, sorted.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// The folder and those above it, as far as they are missing. [`create_dir_durably`] also makes them last.
@@ -84,6 +87,22 @@ pub fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Removes a sealed file for good: first the `key_bytes` before `header_bytes`, its wrapped data key, are written over and
+/// that is made last, so that what the file system keeps of the file cannot be opened by whoever has the key that
+/// wrapped it. A file that is gone is no error.
+pub(crate) fn destroy(disk: &dyn Disk, path: &str, header_bytes: usize, key_bytes: usize) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    match disk.overwrite(path, header_bytes.saturating_sub(key_bytes) as u64, &vec![0; key_bytes]) {
+        // What has no whole header holds nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        other => gone(other)?,
+    }
+    gone(disk.remove(path))
+}
+
 /// The folder and the last name of a path.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
@@ -132,6 +151,11 @@ mod tests {
         file.append(b"again").unwrap();
         assert_eq!(read_all(&*disk.open_read("a/b/one").unwrap()).unwrap(), b"hello again");
         assert!(disk.open_read("a/b/one").unwrap().append(b"x").is_err(), "opened to read only");
+
+        disk.overwrite("a/b/one", 6, b"AG").unwrap();
+        assert_eq!(read_all(&*disk.open_read("a/b/one").unwrap()).unwrap(), b"hello AGain");
+        assert_eq!(disk.overwrite("a/b/one", 10, b"xx").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(disk.overwrite("a/b/none", 0, b"x").unwrap_err().kind(), io::ErrorKind::NotFound);
 
         disk.create_new("a/b/two").unwrap().append(b"2").unwrap();
         assert_eq!(disk.list("a/b").unwrap(), ["one", "two"]);

@@ -66,6 +66,10 @@ struct State {
     fail_sync_at: Option<u64>,
     power_off_at: Option<u64>,
     capacity: Option<u64>,
+    /// Syncs of files and folders so far, and which of them lies.
+    sync_story: Vec<(u64, String)>,
+    ignore_sync_at: Option<usize>,
+    is_read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +137,9 @@ impl Default for State {
             fail_sync_at: None,
             power_off_at: None,
             capacity: None,
+            sync_story: Vec::new(),
+            ignore_sync_at: None,
+            is_read_only: false,
         }
     }
 }
@@ -203,6 +210,22 @@ impl SimDisk {
     pub fn power_off_after(&self, count: u64) {
         let mut state = self.state();
         state.power_off_at = Some(state.operations + count);
+    }
+
+    /// What was synced so far, in order: the operation, and the path of the file, or of the folder with a `/` behind it.
+    pub fn sync_story(&self) -> Vec<(u64, String)> {
+        self.state().sync_story.clone()
+    }
+
+    /// The sync number `number` of the [story](Self::sync_story) says that it succeeded and does nothing: as if the program had
+    /// left it out. What a test should notice.
+    pub fn ignore_sync(&self, number: usize) {
+        self.state().ignore_sync_at = Some(number);
+    }
+
+    /// Whether the file system refuses every change, as one does after errors of its disk.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        self.state().is_read_only = is_read_only;
     }
 
     /// How many bytes all files together may have; `None`: no limit. What is appended beyond is cut off with
@@ -349,9 +372,29 @@ impl State {
         }
     }
 
+    /// Counts a sync and says whether it is the one that lies.
+    fn ignores_sync(&mut self, what: &str) -> bool {
+        self.sync_story.push((self.operations.saturating_sub(1), what.to_owned()));
+        self.ignore_sync_at == Some(self.sync_story.len() - 1)
+    }
+
+    /// A name that the file has.
+    fn path_of(&self, wanted: u64) -> String {
+        let mut found = String::new();
+        self.walk(ROOT, "", &mut |path, inode| {
+            if inode == wanted {
+                path.clone_into(&mut found);
+            }
+        });
+        found
+    }
+
     /// Counts an operation and says how it goes.
     fn step(&mut self) -> io::Result<Fate> {
         self.powered()?;
+        if self.is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         let number = self.operations;
         self.operations += 1;
         if self.power_off_at == Some(number) {
@@ -482,6 +525,32 @@ impl Disk for SimDisk {
         fate.all_or_nothing(|| state.change_name(folder, NameChange::Remove { name: name.to_owned() }))
     }
 
+    fn overwrite(&self, path: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        let fate = state.step()?;
+        let Entry::File(inode) = state.find(checked(path)?)? else { return Err(io::ErrorKind::IsADirectory.into()) };
+        let ignored = state.ignores_sync(path);
+        let file = state.files.entry(inode).or_default();
+        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        if offset.checked_add(bytes.len()).is_none_or(|end| end > file.live.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let result = match fate {
+            Fate::Succeeds => Ok(()),
+            Fate::Fails => Err(broken()),
+            Fate::Interrupted { before: true } => return Err(interrupted()),
+            Fate::Interrupted { before: false } => Err(interrupted()),
+        };
+        write(&mut file.live, offset, bytes);
+        file.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
+        if result.is_ok() && !ignored {
+            for change in std::mem::take(&mut file.pending) {
+                change.apply(&mut file.durable);
+            }
+        }
+        result
+    }
+
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let mut state = self.state();
         state.powered()?;
@@ -512,7 +581,11 @@ impl Disk for SimDisk {
             Fate::Fails => return Err(broken()),
             Fate::Interrupted { .. } => return Err(interrupted()),
         }
+        let ignored = state.ignores_sync(&format!("{folder}/"));
         let folder = state.folder(checked(folder)?)?;
+        if ignored {
+            return Ok(());
+        }
         folder.pending.clear();
         folder.durable = folder.live.clone();
         Ok(())
@@ -591,6 +664,8 @@ impl DiskFile for SimFile {
         let number = state.syncs;
         state.syncs += 1;
         let fails = matches!(fate, Fate::Fails) || state.fail_sync_at == Some(number);
+        let path = state.path_of(self.inode);
+        let ignored = state.ignores_sync(&path);
         let file = state.files.entry(self.inode).or_default();
         if matches!(fate, Fate::Interrupted { .. }) {
             return Err(interrupted());
@@ -599,6 +674,9 @@ impl DiskFile for SimFile {
             // The pages count as clean now, though they never reached the disk.
             file.pending.clear();
             return Err(broken());
+        }
+        if ignored {
+            return Ok(());
         }
         // Not `live`: what an earlier failed sync gave up stays given up.
         for change in std::mem::take(&mut file.pending) {

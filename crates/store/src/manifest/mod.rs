@@ -15,7 +15,11 @@
 //! | --- | --- |
 //! | `previous` | SHA-256 of the plaintext of the entry before; for the first: of `panoptes manifest v1` and the file nonce |
 //! | `at` | when, nanoseconds since the epoch |
-//! | `change` | 0 sealed, 1 compacted, 2 deleted, with the fields of [`Change`] |
+//! | `change` | the variant of `ChangeOnDisk` (`on_disk.rs`) by number, and its fields |
+//!
+//! Changes 0 to 2 (sealed, compacted, deleted) are those of the first version and are only read; 3 to 6 say the same with
+//! what a search prunes by, the digest of the rows, and who gave something up and why. The file is of version 1 with
+//! either.
 //!
 //! An entry may stand there twice in a row: each process that opens the manifest to write copies the last one before it
 //! relies on it, because after a failed sync it can still be read from memory though it never reached the disk. Bytes
@@ -29,7 +33,10 @@
 //! * Entries are never changed or removed, but for a torn one at the end that was not acknowledged.
 //! * Damage costs the entry that it hits: it is told as a [`ManifestProblem`], and the rest counts.
 
+mod on_disk;
 mod reader;
+mod rows_digest;
+mod segment;
 mod writer;
 
 #[cfg(test)]
@@ -37,11 +44,12 @@ mod tests;
 
 use std::io;
 
-use panoptes_model::{FrameId, Timestamp};
+use panoptes_model::Timestamp;
 use panoptes_seal::{HeaderKind, KeyId, SealError, Sha256};
-use serde::{Deserialize, Serialize};
 
 pub use self::reader::{Contents, history};
+pub use self::rows_digest::RowsDigest;
+pub use self::segment::{KIND_BYTES_MAX, KINDS_MAX, Kinds, Segment, Sidecar, sidecar_of};
 pub use self::writer::Manifest;
 use crate::disk::DiskFile;
 
@@ -55,36 +63,42 @@ pub const SEGMENTS_MAX: usize = 1 << 20;
 const KIND: HeaderKind = HeaderKind { magic: *b"PANOMANI", version: 1, context_bytes: 0 };
 const SEALED_BYTES_MAX: u32 = (ENTRY_BYTES_MAX + panoptes_seal::VALUE_OVERHEAD_BYTES) as u32;
 
-/// One immutable file of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// Its path in the data folder.
-    pub file: String,
-    /// The UTC day of its events, as days since the epoch.
-    pub day: i32,
-    pub rows: u64,
-    pub time_min: Timestamp,
-    pub time_max: Timestamp,
-    /// The frames of the log that its events came in.
-    pub frame_first: FrameId,
-    pub frame_last: FrameId,
-    /// Size of the file.
-    pub bytes: u64,
-    /// SHA-256 of the file as it lies on disk, sealed: [`digest`].
-    pub digest: [u8; 32],
-}
-
 /// What happened to the segments.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// Segments were written. They count together or not at all: the events of a run of frames lie in one segment for
     /// each of their days.
     Sealed(Vec<Segment>),
-    /// `output` replaces `inputs`; their files may be removed.
-    Compacted { inputs: Vec<String>, output: Segment },
-    /// A segment was given up; its file may be removed.
-    Deleted { file: String, reason: String },
+    /// `outputs` replace `inputs` and hold the same events; the files of the inputs may be removed.
+    Compacted { inputs: Vec<String>, outputs: Vec<Segment> },
+    /// Segments were given up; their files may be removed.
+    Deleted { files: Vec<String>, cause: Cause },
+    /// Some events were given up.
+    Erased(Erasure),
+}
+
+/// `outputs` replace `inputs` without some of their events; the files of the inputs may be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    pub inputs: Vec<String>,
+    pub outputs: Vec<Segment>,
+    /// How many events went.
+    pub rows: u64,
+    /// What they were: whoever still has them elsewhere can show that it was these.
+    pub rows_digest: RowsDigest,
+    pub cause: Cause,
+}
+
+/// Why something was given up, and on whose behalf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// In words. Nothing of what was erased should stand here.
+    pub reason: String,
+    /// Who did it: the name of a user, or of a part of the program. Empty in entries of version 1.
+    pub actor: String,
+    /// The policy that asked for it, if one did.
+    pub policy: String,
 }
 
 /// One link of the chain.
@@ -100,13 +114,6 @@ pub struct Entry {
 pub struct Head {
     pub number: u64,
     pub hash: [u8; 32],
-}
-
-#[derive(Serialize, Deserialize)]
-struct EntryOnDisk {
-    previous: [u8; 32],
-    at: Timestamp,
-    change: Change,
 }
 
 /// What is wrong with a manifest of which the rest can be used.

@@ -7,8 +7,8 @@ use panoptes_model::FrameId;
 use panoptes_seal::{Header, KeyEncryptionKey, SealError, ValueSealer};
 
 use super::{
-    Change, Entry, EntryOnDisk, Head, KIND, ManifestError, ManifestProblem, SEALED_BYTES_MAX, Segment, disk_error,
-    genesis,
+    Change, Entry, Erasure, Head, KIND, ManifestError, ManifestProblem, SEALED_BYTES_MAX, Segment, disk_error, genesis,
+    on_disk::EntryOnDisk,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::record::{Item, Marker, Scanner, marker};
@@ -82,14 +82,16 @@ impl Contents {
     pub(super) fn apply(&mut self, entry: &Entry) {
         match &entry.change {
             Change::Sealed(segments) => segments.iter().for_each(|it| self.add(it)),
-            Change::Compacted { inputs, output } => {
+            Change::Compacted { inputs, outputs } | Change::Erased(Erasure { inputs, outputs, .. }) => {
                 for file in inputs {
                     self.segments.remove(file);
                 }
-                self.add(output);
+                outputs.iter().for_each(|it| self.add(it));
             }
-            Change::Deleted { file, .. } => {
-                self.segments.remove(file);
+            Change::Deleted { files, .. } => {
+                for file in files {
+                    self.segments.remove(file);
+                }
             }
         }
         self.head = entry.head;
@@ -231,7 +233,7 @@ fn scan(
         if follows && entry.previous != previous {
             tell(ManifestProblem::ChainBroken { path: path(), number });
         }
-        see(Entry { head, at: entry.at, change: entry.change });
+        see(Entry { head, at: entry.at, change: entry.change.into() });
     }
     Ok(Outcome { problems, end, torn_bytes: scanner.end().saturating_sub(end), last })
 }

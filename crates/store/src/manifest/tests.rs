@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use panoptes_model::FrameId;
 use panoptes_seal::KeyEncryptionKey;
 
 use super::*;
@@ -30,7 +31,30 @@ fn segment(n: u64) -> Segment {
         frame_last: FrameId(n * 10 + 9),
         bytes: 1000 + n,
         digest: [n as u8; 32],
+        rows_digest: Some(RowsDigest([n as u8 + 1; 32])),
+        words: n.is_multiple_of(2).then_some(Sidecar { bytes: n, digest: [9; 32] }),
+        sources: Kinds::Known(vec![String::new(), format!("host{n}")]),
+        datasets: if n == 3 { Kinds::Unknown } else { Kinds::Known(vec!["linux.sshd".into()]) },
+        class: if n == 4 { "short".into() } else { String::new() },
+        key: Some(kek().id()),
     }
+}
+
+/// What an entry of version 1 can say of it.
+fn segment_v1(n: u64) -> Segment {
+    Segment {
+        rows_digest: None,
+        words: None,
+        sources: Kinds::Unknown,
+        datasets: Kinds::Unknown,
+        class: String::new(),
+        key: None,
+        ..segment(n)
+    }
+}
+
+fn cause(reason: &str) -> Cause {
+    Cause { reason: reason.into(), actor: "alice".into(), policy: "web".into() }
 }
 
 fn seal(manifest: &mut Manifest, n: u64) -> Head {
@@ -54,8 +78,8 @@ fn what_was_appended_is_there_after_a_restart() {
     manifest.append(Timestamp(3), Change::Sealed(vec![segment(2), segment(3)])).unwrap();
     seal(&mut manifest, 4);
     let inputs = vec![segment(1).file, segment(3).file];
-    manifest.append(Timestamp(5), Change::Compacted { inputs, output: segment(9) }).unwrap();
-    let deleted = Change::Deleted { file: segment(9).file, reason: "older than 90 days".into() };
+    manifest.append(Timestamp(5), Change::Compacted { inputs, outputs: vec![segment(9)] }).unwrap();
+    let deleted = Change::Deleted { files: vec![segment(9).file], cause: cause("older than 90 days") };
     let head = manifest.append(Timestamp(6), deleted.clone()).unwrap();
     disk.crash(1);
     let manifest = open(&disk);
@@ -80,9 +104,12 @@ fn what_does_not_fit_is_refused_and_leaves_no_trace() {
     let refused: [(Change, &str); 5] = [
         (Change::Sealed(vec![segment(2), segment(2)]), "there is a segment `segments/0002` already"),
         (Change::Sealed(vec![segment(1)]), "there is a segment `segments/0001` already"),
-        (Change::Deleted { file: "x".into(), reason: String::new() }, "there is no segment `x`"),
-        (Change::Compacted { inputs: vec!["x".into()], output: segment(2) }, "there is no segment `x`"),
-        (Change::Deleted { file: segment(1).file, reason: "y".repeat(ENTRY_BYTES_MAX) }, "one may have 1048576"),
+        (Change::Deleted { files: vec!["x".into()], cause: Cause::default() }, "there is no segment `x`"),
+        (Change::Compacted { inputs: vec!["x".into()], outputs: vec![segment(2)] }, "there is no segment `x`"),
+        (
+            Change::Deleted { files: vec![segment(1).file], cause: cause(&"y".repeat(ENTRY_BYTES_MAX)) },
+            "one may have 1048576",
+        ),
     ];
     for (change, reason) in refused {
         let error = manifest.append(Timestamp(0), change).unwrap_err().to_string();
@@ -100,7 +127,7 @@ fn no_more_segments_are_taken_than_fit() {
     manifest.contents.segments = names.map(|file| (file.clone(), Segment { file, ..segment(1) })).collect();
     let error = manifest.append(Timestamp(0), Change::Sealed(vec![segment(1)])).unwrap_err();
     assert!(matches!(error, ManifestError::SegmentsTooMany));
-    let smaller = Change::Compacted { inputs: vec!["7".into(), "8".into()], output: segment(1) };
+    let smaller = Change::Compacted { inputs: vec!["7".into(), "8".into()], outputs: vec![segment(1)] };
     manifest.append(Timestamp(0), smaller).unwrap();
     seal(&mut manifest, 2);
 }
@@ -332,8 +359,8 @@ fn nothing_of_an_entry_can_be_read_on_the_disk() {
     let disk = SimDisk::new();
     let mut manifest = open(&disk);
     seal(&mut manifest, 1);
-    let reason = "xyzzy-plugh".to_owned();
-    manifest.append(Timestamp(0), Change::Deleted { file: segment(1).file, reason }).unwrap();
+    let deleted = Change::Deleted { files: vec![segment(1).file], cause: cause("xyzzy-plugh") };
+    manifest.append(Timestamp(0), deleted).unwrap();
     for (path, bytes) in disk.dump() {
         for word in ["xyzzy", "segments/"] {
             assert!(memchr::memmem::find(&bytes, word.as_bytes()).is_none(), "{path}");
@@ -355,30 +382,70 @@ fn the_digest_of_a_file_is_its_sha_256() {
     assert_eq!(digest(&*disk.open_read("file0").unwrap()).unwrap()[..4], [0xe3, 0xb0, 0xc4, 0x42]);
 }
 
-/// Files of format version 1 must be readable for ever. `PANOPTES_BLESS=1` writes them anew: only before a release.
+#[test]
+fn kinds_say_nothing_rather_than_too_much() {
+    let of = |values: &[&str]| Kinds::of(values.iter().map(|it| (*it).to_owned()));
+    let both = of(&["b", "a", "b"]).union(&of(&["c"]));
+    assert_eq!(both, Kinds::Known(vec!["a".into(), "b".into(), "c".into()]));
+    assert!(both.may_contain("c") && !both.may_contain("d") && Kinds::Unknown.may_contain("d"));
+    assert_eq!(both.union(&Kinds::Unknown), Kinds::Unknown);
+    assert_eq!(Kinds::of((0..=KINDS_MAX).map(|n| n.to_string())), Kinds::Unknown);
+    assert!(matches!(Kinds::of((0..KINDS_MAX).map(|n| n.to_string())), Kinds::Known(it) if it.len() == KINDS_MAX));
+    assert_eq!(Kinds::of(["x".repeat(KIND_BYTES_MAX + 1)]), Kinds::Unknown);
+}
+
+fn sample(name: &str) -> Vec<(Timestamp, Change)> {
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/manifest");
+    let disk = crate::disk::RealDisk::open(place).unwrap();
+    let mut found = Vec::new();
+    let problems = history(&disk, &kek(), name, &mut |it| found.push((it.at, it.change.clone()))).unwrap();
+    assert_eq!(problems, []);
+    let contents = Contents::read(&disk, &kek(), name).unwrap().unwrap();
+    assert_eq!(names(&contents), [3]);
+    found
+}
+
+fn numbered(changes: impl IntoIterator<Item = Change>) -> Vec<(Timestamp, Change)> {
+    (0..).map(Timestamp).zip(changes).collect()
+}
+
+/// Entries of version 1 must be readable for ever. Nothing writes them any more.
 #[test]
 fn a_manifest_of_version_1_can_still_be_read() {
-    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/manifest");
+    let v1 = |reason: &str| Cause { reason: reason.into(), ..Cause::default() };
+    let changes = [
+        Change::Sealed(vec![segment_v1(1), segment_v1(2)]),
+        Change::Compacted { inputs: vec![segment(1).file, segment(2).file], outputs: vec![segment_v1(3)] },
+        Change::Sealed(vec![segment_v1(4)]),
+        Change::Deleted { files: vec![segment(4).file], cause: v1("retention") },
+    ];
+    assert_eq!(sample("manifest-v1"), numbered(changes));
+}
+
+/// And those of version 2. `PANOPTES_BLESS=1` writes them anew: only before a release.
+#[test]
+fn a_manifest_of_version_2_can_still_be_read() {
     let changes = [
         Change::Sealed(vec![segment(1), segment(2)]),
-        Change::Compacted { inputs: vec![segment(1).file, segment(2).file], output: segment(3) },
-        Change::Sealed(vec![segment(4)]),
-        Change::Deleted { file: segment(4).file, reason: "retention".into() },
+        Change::Compacted { inputs: vec![segment(1).file, segment(2).file], outputs: vec![segment(5)] },
+        Change::Sealed(vec![segment(4), segment(6)]),
+        Change::Deleted { files: vec![segment(4).file, segment(6).file], cause: cause("retention") },
+        Change::Erased(Erasure {
+            inputs: vec![segment(5).file],
+            outputs: vec![segment(3)],
+            rows: 2,
+            rows_digest: RowsDigest([7; 32]),
+            cause: cause("asked for by the person"),
+        }),
     ];
     if std::env::var_os("PANOPTES_BLESS").is_some() {
         let disk = SimDisk::new();
         let mut manifest = open(&disk);
-        for (n, change) in changes.iter().enumerate() {
-            manifest.append(Timestamp(n as i64), change.clone()).unwrap();
+        for (at, change) in numbered(changes.clone()) {
+            manifest.append(at, change).unwrap();
         }
-        std::fs::create_dir_all(&place).unwrap();
-        std::fs::write(place.join("manifest-v1"), &disk.dump()[0].1).unwrap();
+        let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/manifest");
+        std::fs::write(place.join("manifest-v2"), &disk.dump()[0].1).unwrap();
     }
-    let disk = crate::disk::RealDisk::open(place).unwrap();
-    let mut found = Vec::new();
-    let problems = history(&disk, &kek(), "manifest-v1", &mut |it| found.push((it.at, it.change.clone()))).unwrap();
-    assert_eq!(problems, []);
-    assert!(found.into_iter().eq(changes.into_iter().enumerate().map(|(n, it)| (Timestamp(n as i64), it))));
-    let contents = Contents::read(&disk, &kek(), "manifest-v1").unwrap().unwrap();
-    assert_eq!(names(&contents), [3]);
+    assert_eq!(sample("manifest-v2"), numbered(changes));
 }

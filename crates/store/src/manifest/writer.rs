@@ -8,7 +8,8 @@ use panoptes_seal::{Header, KeyEncryptionKey, VALUE_OVERHEAD_BYTES};
 
 use super::reader::{Keys, read_header};
 use super::{
-    Change, Contents, ENTRY_BYTES_MAX, Entry, EntryOnDisk, Head, KIND, ManifestError, SEGMENTS_MAX, Segment, disk_error,
+    Change, Contents, ENTRY_BYTES_MAX, Entry, Erasure, Head, KIND, ManifestError, SEGMENTS_MAX, Segment, disk_error,
+    on_disk::EntryOnDisk,
 };
 use crate::disk::{Disk, DiskFile, create_dir_durably};
 use crate::record::{PREFIX_BYTES, push_prefix};
@@ -80,7 +81,7 @@ impl Manifest {
     /// restart), what was acknowledged before is intact, and appending may be tried again.
     pub fn append(&mut self, at: Timestamp, change: Change) -> Result<Head, ManifestError> {
         self.check(&change)?;
-        let on_disk = EntryOnDisk { previous: self.contents.head.hash, at, change };
+        let on_disk = EntryOnDisk { previous: self.contents.head.hash, at, change: (&change).into() };
         let plaintext = postcard::to_stdvec(&on_disk).map_err(|source| ManifestError::Unencodable { source })?;
         if plaintext.len() > ENTRY_BYTES_MAX {
             return Err(ManifestError::EntryTooLarge { bytes: plaintext.len() as u64 });
@@ -89,7 +90,7 @@ impl Manifest {
         let record = self.record(number, &plaintext)?;
         self.write(&record)?;
         let head = Head { number, hash: panoptes_seal::sha256(&[&plaintext]) };
-        self.contents.apply(&Entry { head, at, change: on_disk.change });
+        self.contents.apply(&Entry { head, at, change });
         Ok(head)
     }
 
@@ -126,17 +127,22 @@ impl Manifest {
             true => Err(ManifestError::SegmentExists { file: segment.file.clone() }),
             false => Ok(()),
         };
-        match change {
-            Change::Sealed(more) if segments.len() + more.len() > SEGMENTS_MAX => Err(ManifestError::SegmentsTooMany),
-            Change::Sealed(more) => {
-                let mut names = std::collections::HashSet::new();
-                match more.iter().find(|it| !names.insert(&it.file)) {
-                    Some(twice) => Err(ManifestError::SegmentExists { file: twice.file.clone() }),
-                    None => more.iter().try_for_each(new),
-                }
+        let added = |more: &[Segment], removed: usize| {
+            if segments.len().saturating_add(more.len()) > SEGMENTS_MAX.saturating_add(removed) {
+                return Err(ManifestError::SegmentsTooMany);
             }
-            Change::Compacted { inputs, output } => inputs.iter().try_for_each(known).and_then(|()| new(output)),
-            Change::Deleted { file, .. } => known(file),
+            let mut names = std::collections::HashSet::new();
+            match more.iter().find(|it| !names.insert(&it.file)) {
+                Some(twice) => Err(ManifestError::SegmentExists { file: twice.file.clone() }),
+                None => more.iter().try_for_each(new),
+            }
+        };
+        match change {
+            Change::Sealed(more) => added(more, 0),
+            Change::Compacted { inputs, outputs } | Change::Erased(Erasure { inputs, outputs, .. }) => {
+                inputs.iter().try_for_each(known).and_then(|()| added(outputs, inputs.len()))
+            }
+            Change::Deleted { files, .. } => files.iter().try_for_each(known),
         }
     }
 }

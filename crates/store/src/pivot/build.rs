@@ -325,7 +325,7 @@ fn write_json(value: Value<'_>, out: &mut String) {
     }
 }
 
-pub(super) fn write_json_text(text: &str, out: &mut String) {
+pub(crate) fn write_json_text(text: &str, out: &mut String) {
     // Serialising a string cannot fail.
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }

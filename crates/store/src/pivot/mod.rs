@@ -36,9 +36,11 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
-pub use self::back::{FieldValue, Row, rows};
+pub(crate) use self::back::cell;
 #[cfg(feature = "search")]
-pub(crate) use self::back::{cell, each_overflow};
+pub(crate) use self::back::each_overflow;
+pub use self::back::{FieldValue, Row, rows};
+pub(crate) use self::build::write_json_text;
 pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
 
 /// How many columns one segment may have; further fields go to `_overflow`.
@@ -65,7 +67,7 @@ pub(crate) const SENT: &str = "_sent.";
 /// Columns that come before the fields.
 const FIXED_COLUMNS: usize = 7;
 /// Columns for fields: all but the fixed ones, `_overflow` and `_row`.
-const FIELD_COLUMNS_MAX: usize = COLUMNS_MAX - FIXED_COLUMNS - 2;
+pub(crate) const FIELD_COLUMNS_MAX: usize = COLUMNS_MAX - FIXED_COLUMNS - 2;
 /// How long the name of a column may be, in bytes; fields with longer names go to `_overflow`.
 const NAME_BYTES_MAX: usize = 256;
 

@@ -121,6 +121,11 @@ impl Caller {
                 self.folded = FrameId(through);
                 store.release(self.folded)?;
             }
+            2 => {
+                // All days are over by then.
+                store.compact(Timestamp(9 * DAY), &|| true)?;
+                store.remove_replaced(Timestamp(9 * DAY + dice.below(2) as i64 * DAY))?;
+            }
             _ => {
                 let first = store.next_frame();
                 let frames: Vec<_> = (0..1 + dice.below(3))
@@ -182,6 +187,95 @@ fn power_failures_at_any_moment_lose_and_double_nothing() {
         let (_, segments) = store.snapshot();
         assert_eq!(disk.list(FOLDER).unwrap().len(), segments.len(), "seed {seed}");
     }
+}
+
+#[test]
+fn compaction_keeps_every_event_in_one_place_for_readers_that_came_before_and_after() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let mut caller = Caller::default();
+    for n in 0..9 {
+        let id = store.next_frame();
+        let texts: Vec<String> = (0..3).map(|it| format!("{n} {it}")).collect();
+        store.append(&[frame(id, &texts)]).unwrap();
+        store.keep(prepared(&frame(id, &texts)));
+        store.seal(Timestamp(0)).unwrap();
+        caller.acknowledged.insert(id, texts);
+    }
+    let before = store.snapshot().1;
+    let reader = StoreReader::open_on(Arc::new(disk.clone()), &key()).unwrap();
+    let now = Timestamp(9 * DAY);
+    let mut done = Vec::new();
+    while let Some(compaction) = store.compact(now, &|| true).unwrap() {
+        done.push((compaction.inputs, compaction.rows));
+        caller.check(&disk, &store);
+    }
+    assert_eq!((done, before.len(), store.snapshot().1.len()), (vec![(9, 9); 3], 27, 3));
+    // Whoever knows the old manifest still finds all it names, until a while has passed.
+    let rows = |segments: &[Segment]| {
+        segments
+            .iter()
+            .map(|it| crate::compact::read_digest(&disk, &key(), &it.file).map(|it| it.0))
+            .sum::<Result<u64, _>>()
+    };
+    assert_eq!(store.remove_replaced(Timestamp(now.0 + 1)).unwrap(), 0);
+    assert_eq!(rows(&reader.segments).unwrap(), 27);
+    let open = disk.open_read(&before[0].file).unwrap();
+    let later = Timestamp(now.0 + tend::REMOVE_AFTER_NANOS);
+    assert_eq!((store.remove_replaced(later).unwrap(), store.remove_replaced(later).unwrap()), (27, 0));
+    assert!(rows(&reader.segments).is_err());
+    assert_eq!(rows(&StoreReader::open_on(Arc::new(disk.clone()), &key()).unwrap().segments).unwrap(), 27);
+    // What the file system may still have of a removed file opens for nobody.
+    let left = read_all(&*open).unwrap();
+    assert_eq!(left.len() as u64, before[0].bytes);
+    assert!(ChunkOpener::open_all(&key(), &left).is_err());
+    caller.check(&disk, &store);
+    drop(store);
+    disk.crash(1);
+    let store = caller.start(&disk).unwrap();
+    caller.check(&disk, &store);
+}
+
+#[test]
+fn a_damaged_segment_is_told_once_and_the_others_are_merged() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    for _ in 0..3 {
+        let id = store.next_frame();
+        store.append(&[frame(id, &["x".to_owned()])]).unwrap();
+        // All on one day.
+        store.keep(prepared(&frame(FrameId(id.0 * 3), &["x".to_owned()])));
+        store.seal(Timestamp(0)).unwrap();
+    }
+    let segments = store.snapshot().1;
+    disk.tamper(&segments[1].file, |it| {
+        let middle = it.len() / 2;
+        it[middle] ^= 1;
+    });
+    let error = store.compact(Timestamp(9 * DAY), &|| true).unwrap_err();
+    assert!(matches!(&error, StoreError::Compact(it) if it.damaged_input() == Some(&segments[1].file)), "{error:?}");
+    assert_eq!(store.compact(Timestamp(9 * DAY), &|| true).unwrap().unwrap().inputs, 2);
+    assert_eq!(store.compact(Timestamp(9 * DAY), &|| true).unwrap(), None);
+    assert_eq!(store.snapshot().1.len(), 2);
+}
+
+#[test]
+fn a_full_disk_is_not_filled_further_by_trying_again() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let id = store.next_frame();
+    let texts = vec!["x".to_owned(); 50];
+    store.append(&[frame(id, &texts)]).unwrap();
+    store.keep(prepared(&frame(id, &texts)));
+    let used = disk.used();
+    disk.set_capacity(Some(used + 500));
+    for _ in 0..5 {
+        let error = store.seal(Timestamp(0)).unwrap_err();
+        assert!(matches!(error, StoreError::Segment(SegmentWriteError::DiskFull { .. })), "{error:?}");
+        assert_eq!(disk.used(), used);
+    }
+    disk.set_capacity(None);
+    assert_eq!(store.seal(Timestamp(0)).unwrap(), 50);
 }
 
 #[test]

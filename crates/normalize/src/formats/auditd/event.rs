@@ -152,7 +152,7 @@ impl<'t> AuditEvent<'t> {
         }
         let call = self.call(&index);
         self.write_meaning(writer, &index, call);
-        writer.text(field::EVENT_MODULE, "auditd");
+        writer.word(field::EVENT_MODULE, "auditd");
         if let Some((_, serial)) = self.stamp {
             writer.text(field::EVENT_ID, self.id);
             if let Ok(serial) = serial.parse() {
@@ -475,7 +475,7 @@ impl<'t> AuditEvent<'t> {
             }
             let named = put(field::USER_NAME, index.user.or(index.uid.filter(|_| !is_number)));
             if !named && self.get(index.uid).as_deref() == Some("0") {
-                writer.text(field::USER_NAME, "root");
+                writer.word(field::USER_NAME, "root");
             }
         }
         let mut named = |name: &str, at: Option<usize>| {

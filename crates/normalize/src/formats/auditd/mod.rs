@@ -52,6 +52,9 @@ pub(crate) fn write_message(writer: &mut BatchWriter<'_>, program: &str, message
     // `kernel: [   12.345678] audit: type=1400 audit(…): …`
     let said = message.strip_prefix('[').and_then(|it| it.split_once("] ")).map_or(message, |(_, said)| said);
     let begins = ["type=", "node=", "audit: type="].iter().any(|it| said.starts_with(it));
+    if !begins && program != "audit" {
+        return false;
+    }
     let first = said.lines().next().unwrap_or("");
     let stated = begins.then(|| Line::of(first)).flatten();
     if stated.is_none() && !(program == "audit" && Line::of_journal(first).is_some()) {

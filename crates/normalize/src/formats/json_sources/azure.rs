@@ -4,9 +4,8 @@
 //! The three write the same thing under different names, and rules use all of them. So what rules ask for gets one name
 //! more: that of Elastic's modules (`azure.signinlogs.properties.…`), which the mapping leads all of the rules' names to.
 
-use super::fields::Meanings;
 use super::spread::Pairs;
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Azure activity, audit, sign-in and risk logs",
@@ -68,7 +67,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const ALL: Meanings = &[
+const ALL: Meanings = Meanings::of(&[
     ("correlationId", "event.id"),
     ("CorrelationId", "event.id"),
     ("id", "event.id"),
@@ -99,9 +98,9 @@ const ALL: Meanings = &[
     ("properties.userId", "user.id"),
     ("userId", "user.id"),
     ("properties.initiatedBy.user.id", "user.id"),
-];
+]);
 
-const ACTIVITY: Meanings = &[
+const ACTIVITY: Meanings = Meanings::of(&[
     ("operationName", "event.action"),
     ("OperationNameValue", "event.action"),
     ("operationName", "azure.activitylogs.operation_name"),
@@ -111,9 +110,9 @@ const ACTIVITY: Meanings = &[
     ("resultType", "azure.activitylogs.result_type"),
     ("ActivityStatusValue", "azure.activitylogs.result_type"),
     ("ResourceProviderValue", "azure.resource.provider"),
-];
+]);
 
-const AUDIT: Meanings = &[
+const AUDIT: Meanings = Meanings::of(&[
     ("properties.activityDisplayName", "azure.auditlogs.properties.activity_display_name"),
     ("activityDisplayName", "azure.auditlogs.properties.activity_display_name"),
     ("ActivityDisplayName", "azure.auditlogs.properties.activity_display_name"),
@@ -135,9 +134,9 @@ const AUDIT: Meanings = &[
     ("LoggedByService", "azure.auditlogs.properties.logged_by_service"),
     ("properties.initiatedBy.user.userPrincipalName", "azure.auditlogs.properties.initiated_by.user.userPrincipalName"),
     ("initiatedBy.user.userPrincipalName", "azure.auditlogs.properties.initiated_by.user.userPrincipalName"),
-];
+]);
 
-const SIGN_IN: Meanings = &[
+const SIGN_IN: Meanings = Meanings::of(&[
     ("operationName", "event.action"),
     ("OperationName", "event.action"),
     ("resultType", "azure.signinlogs.result_type"),
@@ -153,7 +152,7 @@ const SIGN_IN: Meanings = &[
     ("Location", "azure.signinlogs.location"),
     ("location.countryOrRegion", "azure.signinlogs.location"),
     ("properties.location.countryOrRegion", "azure.signinlogs.location"),
-];
+]);
 
 /// What a sign-in has in all three shapes under names that differ in the way of writing only: the name of diagnostic
 /// settings (below `properties.`) and of the Graph API, that of Log Analytics, and Elastic's.
@@ -175,14 +174,14 @@ const SIGN_IN_PROPERTIES: &[(&str, &str, &str)] = &[
     ("userPrincipalName", "UserPrincipalName", "user_principal_name"),
 ];
 
-const RISK: Meanings = &[
+const RISK: Meanings = Meanings::of(&[
     ("riskEventType", "azure.riskdetection.risk_event_type"),
     ("RiskEventType", "azure.riskdetection.risk_event_type"),
     ("properties.riskEventType", "azure.riskdetection.risk_event_type"),
     ("riskEventType", "event.action"),
     ("RiskEventType", "event.action"),
     ("properties.riskEventType", "event.action"),
-];
+]);
 
 const TIMES: &[&str] = &[
     "time",

@@ -1,6 +1,6 @@
 //! Bitbucket (Data Center and Server): the audit log.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Bitbucket audit",
@@ -12,14 +12,14 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("auditType.action", "event.action"),
     ("author.name", "user.name"),
     ("author.id", "user.id"),
     ("source", "source.ip"),
     ("system", "url.original"),
     ("node", "host.name"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     if !fields.has("auditType.category") {

@@ -1,6 +1,6 @@
 //! AWS CloudTrail: management, data and sign-in events, also as EventBridge delivers them.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "AWS CloudTrail",
@@ -21,7 +21,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("eventSource", "event.provider"),
     ("eventName", "event.action"),
     ("eventID", "event.id"),
@@ -40,7 +40,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("requestParameters.groupName", "group.name"),
     ("tlsDetails.tlsVersion", "tls.version"),
     ("tlsDetails.cipherSuite", "tls.cipher"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     fields.cloud("aws", "aws.cloudtrail");

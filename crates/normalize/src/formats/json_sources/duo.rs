@@ -1,6 +1,6 @@
 //! Cisco Duo: the authentication log.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Cisco Duo authentication",
@@ -12,7 +12,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("txid", "event.id"),
     ("event_type", "event.action"),
     ("eventtype", "event.action"),
@@ -23,7 +23,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("username", "user.name"),
     ("email", "user.email"),
     ("access_device.hostname", "source.domain"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     fields.dataset("cisco_duo.auth");

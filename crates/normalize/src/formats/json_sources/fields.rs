@@ -11,7 +11,7 @@ use crate::{address, names, time, url};
 
 /// A field of the record, and the field that it means as well. Where several mean the same, the first that is there
 /// counts.
-pub(super) type Meanings = &'static [(&'static str, &'static str)];
+pub(super) type Meanings = panoptes_model::Pairs;
 
 pub(super) struct Fields<'w, 'i> {
     writer: &'w mut BatchWriter<'i>,
@@ -172,10 +172,10 @@ impl<'w, 'i> Fields<'w, 'i> {
 
     /// Gives fields the further names that they have in ECS, with the type that those have.
     pub(super) fn mean(&mut self, meanings: Meanings) {
-        for (from, to) in meanings {
-            if let Some(to) = self.writer.field(to)
-                && !self.writer.has(to)
-                && let Some(index) = self.index(from)
+        let mut there = self.writer.pairs(meanings, self.start);
+        while let Some((from, to)) = there.next(self.writer) {
+            if !self.writer.has(to)
+                && let Some(index) = self.writer.position(from, self.start)
             {
                 self.name(index, to);
             }
@@ -310,7 +310,7 @@ impl<'w, 'i> Fields<'w, 'i> {
         self.integer("http.response.status_code", status);
         let (kind, outcome) = names::request_words(status);
         if !self.writer.has(field::EVENT_TYPE) {
-            self.writer.text_list(field::EVENT_TYPE, kind.iter().copied());
+            self.writer.words(field::EVENT_TYPE, kind);
         }
         if let Some(outcome) = outcome {
             self.set("event.outcome", outcome);

@@ -1,6 +1,6 @@
 //! Google Cloud: audit log entries, also as Pub/Sub wraps them (`data.`).
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Google Cloud audit",
@@ -22,7 +22,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("protoPayload.methodName", "event.action"),
     ("protoPayload.serviceName", "event.provider"),
     ("insertId", "event.id"),
@@ -38,7 +38,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("protoPayload.methodName", "gcp.audit.method_name"),
     ("protoPayload.serviceName", "gcp.audit.service_name"),
     ("protoPayload.resourceName", "gcp.audit.resource_name"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     let dataset = if fields.is("protoPayload.serviceName", "login.googleapis.com") {

@@ -1,6 +1,6 @@
 //! GitHub: the audit log of an organisation or enterprise.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "GitHub audit",
@@ -20,7 +20,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("_document_id", "event.id"),
     ("action", "event.action"),
     ("actor", "user.name"),
@@ -30,7 +30,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("user_agent", "user_agent.original"),
     ("org", "organization.name"),
     ("team", "group.name"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     // `area.what`, of letters: what others call an action has another form.

@@ -1,7 +1,7 @@
 //! Google Workspace: activities as the Reports API gives them.
 
 use super::spread::Pairs;
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Google Workspace",
@@ -23,7 +23,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("id.uniqueQualifier", "event.id"),
     ("actor.email", "user.email"),
     ("actor.email", "user.name"),
@@ -31,7 +31,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("ipAddress", "source.ip"),
     ("eventName", "event.action"),
     ("eventService", "event.provider"),
-];
+]);
 
 /// How long the name of an application may be to become part of a dataset.
 const APPLICATION_BYTES_MAX: usize = 64;

@@ -5,7 +5,7 @@
 
 use panoptes_model::Value;
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "the systemd journal",
@@ -24,7 +24,7 @@ pub(super) static KIND: JsonSource = JsonSource {
 };
 
 /// Who wrote it.
-const WRITER: super::fields::Meanings = &[
+const WRITER: Meanings = Meanings::of(&[
     ("_MACHINE_ID", "host.id"),
     ("_BOOT_ID", "host.boot.id"),
     ("_SYSTEMD_UNIT", "systemd.unit"),
@@ -32,15 +32,15 @@ const WRITER: super::fields::Meanings = &[
     ("CONTAINER_NAME", "container.name"),
     ("CONTAINER_ID_FULL", "container.id"),
     ("IMAGE_NAME", "container.image.name"),
-];
+]);
 
 /// About its process, unless the message is about another.
-const PROCESS: super::fields::Meanings = &[
+const PROCESS: Meanings = Meanings::of(&[
     ("_EXE", "process.executable"),
     ("_CMDLINE", "process.command_line"),
     ("_UID", "process.user.id"),
     ("_GID", "process.group.id"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     let Some(message) = message(fields) else { return false };

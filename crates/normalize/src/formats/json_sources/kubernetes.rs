@@ -1,6 +1,6 @@
 //! Kubernetes: the audit log of the API server, also out of the cloud services that carry it as text.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Kubernetes audit",
@@ -12,7 +12,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("auditID", "event.id"),
     ("verb", "event.action"),
     ("user.username", "user.name"),
@@ -25,7 +25,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("objectRef.name", "orchestrator.resource.name"),
     ("responseStatus.code", "http.response.status_code"),
     ("responseStatus.reason", "event.reason"),
-];
+]);
 
 /// Where the specification of a pod may stand: in a pod, in what makes pods, in what makes those.
 const PODS: &[&str] =

@@ -1,7 +1,7 @@
 //! Microsoft 365: the unified audit log, as the Management Activity API and exports give it.
 
 use super::spread::Pairs;
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Microsoft 365 audit",
@@ -23,7 +23,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("Id", "event.id"),
     ("Operation", "event.action"),
     ("Workload", "event.provider"),
@@ -40,7 +40,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("SourceFileName", "file.name"),
     ("SiteUrl", "url.original"),
     ("LogonError", "event.reason"),
-];
+]);
 
 /// Named pairs: of settings, of what was changed and from what, of anything else.
 const LISTS: &[&str] = &["Parameters", "ModifiedProperties", "ExtendedProperties", "OperationProperties"];

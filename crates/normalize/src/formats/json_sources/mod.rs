@@ -31,7 +31,7 @@ mod zeek;
 
 use panoptes_model::BatchWriter;
 
-use self::fields::Fields;
+use self::fields::{Fields, Meanings};
 pub(super) use self::spread::read_below;
 pub(super) use self::wrapped::read_wrapped;
 use crate::context::Context;

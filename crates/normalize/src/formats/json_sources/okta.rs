@@ -1,6 +1,6 @@
 //! Okta: the system log.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Okta system log",
@@ -16,7 +16,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("uuid", "event.id"),
     ("eventType", "event.action"),
     ("displayMessage", "message"),
@@ -27,7 +27,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("outcome.reason", "event.reason"),
     ("transaction.id", "trace.id"),
     ("securityContext.asNumber", "source.as.number"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     fields.dataset("okta.system");

@@ -1,6 +1,6 @@
 //! OneLogin: events by number.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "OneLogin events",
@@ -12,7 +12,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("id", "event.id"),
     ("event_type_id", "event.code"),
     ("actor_user_name", "user.name"),
@@ -23,7 +23,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("ipaddr", "source.ip"),
     ("error_description", "error.message"),
     ("role_name", "group.name"),
-];
+]);
 
 /// Logged in to OneLogin, and failed to.
 const LOGIN: i64 = 5;

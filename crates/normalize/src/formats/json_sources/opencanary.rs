@@ -1,6 +1,6 @@
 //! OpenCanary: what touched the honeypot.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "OpenCanary",
@@ -12,7 +12,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("logtype", "event.code"),
     ("src_host", "source.ip"),
     ("src_port", "source.port"),
@@ -22,7 +22,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("logdata.USERNAME", "user.name"),
     ("logdata.USERAGENT", "user_agent.original"),
     ("logdata.HOSTNAME", "url.domain"),
-];
+]);
 
 /// The numbers that say of an attempt to log in: FTP, HTTP, SSH, MySQL, VNC, SMB, Telnet, MSSQL, HTTP proxy…
 const LOGINS: &[i64] = &[2000, 3001, 4002, 6001, 7001, 8001, 9001, 9002, 12001];

@@ -1,6 +1,6 @@
 //! Ruby on Rails: the line that `lograge` writes for each request, in GitLab's words (`production_json.log`) and others'.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Rails requests",
@@ -12,7 +12,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("method", "http.request.method"),
     ("host", "url.domain"),
     ("remote_ip", "source.ip"),
@@ -30,7 +30,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("request_id", "http.request.id"),
     ("exception.message", "error.message"),
     ("pid", "process.pid"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     let Some(controller) = fields.text("controller").map(str::to_owned) else { return false };

@@ -1,6 +1,6 @@
 //! Suricata: `eve.json`, one object an event. Its kind (`event_type`) says below which key the rest stands.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Suricata EVE",
@@ -18,7 +18,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const MEANINGS: super::fields::Meanings = &[
+const MEANINGS: Meanings = Meanings::of(&[
     ("src_ip", "source.ip"),
     ("src_port", "source.port"),
     ("dest_ip", "destination.ip"),
@@ -57,7 +57,7 @@ const MEANINGS: super::fields::Meanings = &[
     ("fileinfo.sha256", "file.hash.sha256"),
     ("smtp.helo", "source.domain"),
     ("ssh.client.software_version", "user_agent.original"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     let kind = match fields.text("event_type") {

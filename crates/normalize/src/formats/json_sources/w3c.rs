@@ -1,8 +1,7 @@
 //! Rows of extended log files (W3C), which inputs make objects of: IIS, proxies, CloudFront, the firewall of Windows,
 //! Exchange's message tracking.
 
-use super::fields::Meanings;
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "W3C extended log files",
@@ -32,7 +31,7 @@ pub(super) static KIND: JsonSource = JsonSource {
     read,
 };
 
-const REQUEST: Meanings = &[
+const REQUEST: Meanings = Meanings::of(&[
     ("c-ip", "source.ip"),
     ("c-port", "source.port"),
     ("cs-username", "user.name"),
@@ -60,18 +59,18 @@ const REQUEST: Meanings = &[
     ("r-dns", "destination.domain"),
     ("s-computername", "host.name"),
     ("x-virus-id", "threat.software.name"),
-];
+]);
 
-const FIREWALL: Meanings = &[
+const FIREWALL: Meanings = Meanings::of(&[
     ("src-ip", "source.ip"),
     ("src-port", "source.port"),
     ("dst-ip", "destination.ip"),
     ("dst-port", "destination.port"),
     ("size", "network.bytes"),
     ("pid", "process.pid"),
-];
+]);
 
-const MAIL: Meanings = &[
+const MAIL: Meanings = Meanings::of(&[
     ("client-ip", "source.ip"),
     ("original-client-ip", "source.ip"),
     ("server-ip", "destination.ip"),
@@ -81,7 +80,7 @@ const MAIL: Meanings = &[
     ("message-id", "email.message_id"),
     ("event-id", "event.action"),
     ("server-hostname", "host.name"),
-];
+]);
 
 fn read(fields: &mut Fields<'_, '_>) -> bool {
     write_time(fields);

@@ -2,7 +2,7 @@
 //!
 //! The kind of log is `_path`; without one (Zeek's own JSON writer leaves it out) the keys tell.
 
-use super::{Fields, JsonSource, mark};
+use super::{Fields, JsonSource, Meanings, mark};
 
 pub(super) static KIND: JsonSource = JsonSource {
     name: "Zeek",
@@ -34,7 +34,7 @@ pub(super) static KIND: JsonSource = JsonSource {
 };
 
 /// What the names mean wherever they stand.
-const ALL: super::fields::Meanings = &[
+const ALL: Meanings = Meanings::of(&[
     ("id.orig_h", "source.ip"),
     ("id.orig_p", "source.port"),
     ("id.resp_h", "destination.ip"),
@@ -42,14 +42,14 @@ const ALL: super::fields::Meanings = &[
     ("proto", "network.transport"),
     ("uid", "event.id"),
     ("community_id", "network.community_id"),
-];
+]);
 
 /// The logs whose names mean more: how the kind is told without `_path`, and the names.
-const KINDS: &[(&str, &[&str], super::fields::Meanings)] = &[
+const KINDS: &[(&str, &[&str], Meanings)] = &[
     (
         "http",
         &["trans_depth", "method"],
-        &[
+        Meanings::of(&[
             ("method", "http.request.method"),
             ("user_agent", "user_agent.original"),
             ("referrer", "http.request.referrer"),
@@ -58,29 +58,33 @@ const KINDS: &[(&str, &[&str], super::fields::Meanings)] = &[
             ("response_body_len", "http.response.body.bytes"),
             ("resp_mime_types", "http.response.mime_type"),
             ("username", "user.name"),
-        ],
+        ]),
     ),
     (
         "dns",
         &["trans_id", "qtype_name", "rcode_name"],
-        &[
+        Meanings::of(&[
             ("query", "dns.question.name"),
             ("qtype_name", "dns.question.type"),
             ("qclass_name", "dns.question.class"),
             ("rcode_name", "dns.response_code"),
             ("answers", "dns.answers.data"),
             ("trans_id", "dns.id"),
-        ],
+        ]),
     ),
     (
         "conn",
         &["conn_state"],
-        &[("orig_bytes", "source.bytes"), ("resp_bytes", "destination.bytes"), ("service", "network.protocol")],
+        Meanings::of(&[
+            ("orig_bytes", "source.bytes"),
+            ("resp_bytes", "destination.bytes"),
+            ("service", "network.protocol"),
+        ]),
     ),
     (
         "ssl",
         &["ssl_history", "next_protocol", "cert_chain_fps", "cipher"],
-        &[
+        Meanings::of(&[
             ("version", "tls.version"),
             ("cipher", "tls.cipher"),
             ("curve", "tls.curve"),
@@ -90,23 +94,23 @@ const KINDS: &[(&str, &[&str], super::fields::Meanings)] = &[
             ("subject", "tls.server.subject"),
             ("issuer", "tls.server.issuer"),
             ("established", "tls.established"),
-        ],
+        ]),
     ),
     (
         "x509",
         &["certificate.serial"],
-        &[
+        Meanings::of(&[
             ("certificate.serial", "tls.server.x509.serial_number"),
             ("certificate.subject", "tls.server.subject"),
             ("certificate.issuer", "tls.server.issuer"),
             ("san.dns", "tls.server.x509.alternative_names"),
-        ],
+        ]),
     ),
-    ("ssh", &["auth_attempts", "kex_alg"], &[("client", "ssh.client"), ("server", "ssh.server")]),
+    ("ssh", &["auth_attempts", "kex_alg"], Meanings::of(&[("client", "ssh.client"), ("server", "ssh.server")])),
     (
         "files",
         &["mime_type", "seen_bytes"],
-        &[
+        Meanings::of(&[
             ("filename", "file.name"),
             ("mime_type", "file.mime_type"),
             ("total_bytes", "file.size"),
@@ -115,59 +119,63 @@ const KINDS: &[(&str, &[&str], super::fields::Meanings)] = &[
             ("sha256", "file.hash.sha256"),
             ("tx_hosts", "source.ip"),
             ("rx_hosts", "destination.ip"),
-        ],
+        ]),
     ),
-    ("smb_mapping", &["share_type"], &[("path", "file.path")]),
+    ("smb_mapping", &["share_type"], Meanings::of(&[("path", "file.path")])),
     (
         "smb_files",
         &["prev_name", "times.modified"],
-        &[("action", "event.action"), ("name", "file.path"), ("size", "file.size")],
+        Meanings::of(&[("action", "event.action"), ("name", "file.path"), ("size", "file.size")]),
     ),
-    ("dce_rpc", &["named_pipe", "endpoint"], &[("operation", "event.action")]),
-    ("kerberos", &["request_type"], &[("client", "user.name"), ("request_type", "event.action")]),
+    ("dce_rpc", &["named_pipe", "endpoint"], Meanings::of(&[("operation", "event.action")])),
+    ("kerberos", &["request_type"], Meanings::of(&[("client", "user.name"), ("request_type", "event.action")])),
     (
         "ntlm",
         &["domainname"],
-        &[("username", "user.name"), ("domainname", "user.domain"), ("hostname", "source.domain")],
+        Meanings::of(&[("username", "user.name"), ("domainname", "user.domain"), ("hostname", "source.domain")]),
     ),
-    ("rdp", &["security_protocol", "cookie"], &[("cookie", "user.name")]),
-    ("ftp", &["reply_code"], &[("user", "user.name"), ("command", "event.action"), ("arg", "file.path")]),
+    ("rdp", &["security_protocol", "cookie"], Meanings::of(&[("cookie", "user.name")])),
+    ("ftp", &["reply_code"], Meanings::of(&[("user", "user.name"), ("command", "event.action"), ("arg", "file.path")])),
     (
         "smtp",
         &["mailfrom", "helo"],
-        &[
+        Meanings::of(&[
             ("mailfrom", "email.from.address"),
             ("rcptto", "email.to.address"),
             ("subject", "email.subject"),
             ("msg_id", "email.message_id"),
             ("user_agent", "user_agent.original"),
-        ],
+        ]),
     ),
     (
         "notice",
         &["note"],
-        &[
+        Meanings::of(&[
             ("note", "rule.name"),
             ("msg", "message"),
             ("src", "source.ip"),
             ("dst", "destination.ip"),
             ("p", "destination.port"),
-        ],
+        ]),
     ),
-    ("weird", &["notice"], &[("name", "event.action"), ("addl", "event.reason")]),
-    ("dhcp", &["lease_time"], &[("assigned_addr", "client.ip"), ("mac", "client.mac"), ("host_name", "client.domain")]),
-    ("tunnel", &["tunnel_type"], &[("action", "event.action")]),
+    ("weird", &["notice"], Meanings::of(&[("name", "event.action"), ("addl", "event.reason")])),
+    (
+        "dhcp",
+        &["lease_time"],
+        Meanings::of(&[("assigned_addr", "client.ip"), ("mac", "client.mac"), ("host_name", "client.domain")]),
+    ),
+    ("tunnel", &["tunnel_type"], Meanings::of(&[("action", "event.action")])),
     (
         "software",
         &["software_type"],
-        &[("host", "host.ip"), ("name", "package.name"), ("unparsed_version", "package.version")],
+        Meanings::of(&[("host", "host.ip"), ("name", "package.name"), ("unparsed_version", "package.version")]),
     ),
-    ("radius", &["connect_info"], &[("username", "user.name"), ("framed_addr", "client.ip")]),
-    ("mysql", &["cmd"], &[("cmd", "event.action")]),
-    ("sip", &["call_id"], &[("method", "event.action"), ("user_agent", "user_agent.original")]),
-    ("snmp", &["community"], &[("community", "user.name")]),
-    ("socks", &["bound_p"], &[("user", "user.name")]),
-    ("known_hosts", &[], &[("host", "host.ip")]),
+    ("radius", &["connect_info"], Meanings::of(&[("username", "user.name"), ("framed_addr", "client.ip")])),
+    ("mysql", &["cmd"], Meanings::of(&[("cmd", "event.action")])),
+    ("sip", &["call_id"], Meanings::of(&[("method", "event.action"), ("user_agent", "user_agent.original")])),
+    ("snmp", &["community"], Meanings::of(&[("community", "user.name")])),
+    ("socks", &["bound_p"], Meanings::of(&[("user", "user.name")])),
+    ("known_hosts", &[], Meanings::of(&[("host", "host.ip")])),
 ];
 
 /// How much of a path that nobody knows goes into the dataset.
@@ -186,7 +194,7 @@ fn read(fields: &mut Fields<'_, '_>) -> bool {
     fields.time(&["ts"]);
     fields.mean(ALL);
     if let Some((_, _, meanings)) = KINDS.iter().find(|(it, ..)| *it == path) {
-        fields.mean(meanings);
+        fields.mean(*meanings);
     }
     fields.duration("duration", 1e9);
     match path.as_str() {

@@ -140,10 +140,10 @@ fn finish(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, context: &Contex
     write_keywords(writer, names);
     if let Some(plan) = plan::of(family, id) {
         if !names.has(tag::CATEGORY) {
-            writer.text_list(field::EVENT_CATEGORY, plan.category.iter().copied());
+            writer.words(field::EVENT_CATEGORY, plan.category);
         }
         if !names.has(tag::TYPE) {
-            writer.text_list(field::EVENT_TYPE, plan.kind.iter().copied());
+            writer.words(field::EVENT_TYPE, plan.kind);
         }
         if !names.has(tag::ACTION) {
             writer.text(field::EVENT_ACTION, plan.action);

@@ -314,14 +314,10 @@ mod tests {
     fn segment(first: u64, last: u64, rows: u64) -> Segment {
         Segment {
             file: format!("{first}-{last}"),
-            day: 0,
             rows,
-            time_min: Timestamp(0),
-            time_max: Timestamp(0),
             frame_first: FrameId(first),
             frame_last: FrameId(last),
-            bytes: 0,
-            digest: [0; 32],
+            ..Segment::default()
         }
     }
 

@@ -162,7 +162,7 @@ fn of_line(args: &ExplainArgs, preparer: &Preparer, visit: &mut Visit<'_>) -> an
 
 /// One event of the evidence.
 fn of_evidence(config: &Config, id: EventId, preparer: &Preparer, visit: &mut Visit<'_>) -> anyhow::Result<()> {
-    let key = surroundings::existing_key(config)?;
+    let key = crate::keys::for_reading(config)?;
     let reader = StoreReader::open(&config.data_dir, &key)
         .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
     let records = RecordReader::new(Arc::clone(&reader.disk), &key);

@@ -40,7 +40,7 @@ pub(super) fn run(global: &Global, args: &BacktestArgs) -> anyhow::Result<Outcom
     }
     let config = surroundings::config(global, Vec::new())?;
     let set = rules(&config, args)?;
-    let key = surroundings::existing_key(&config)?;
+    let key = crate::keys::for_reading(&config)?;
     let reader = StoreReader::open(&config.data_dir, &key)
         .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
     let records = RecordReader::new(Arc::clone(&reader.disk), &key);

@@ -20,7 +20,7 @@ const FIELDS_MAX: usize = 4_096;
 
 /// What was seen of events from `since` on.
 pub(super) fn survey(config: &Config, files: Vec<RuleFile>, since: Timestamp) -> anyhow::Result<SeenFields> {
-    let key = surroundings::existing_key(config)?;
+    let key = crate::keys::for_reading(config)?;
     let reader = StoreReader::open(&config.data_dir, &key)
         .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
     let records = RecordReader::new(Arc::clone(&reader.disk), &key);

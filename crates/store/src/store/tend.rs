@@ -1,0 +1,91 @@
+//! What happens to segments that are there: they are merged, and files that nothing names any more go.
+
+use std::collections::{HashSet, VecDeque};
+
+use panoptes_model::Timestamp;
+
+use super::{Store, StoreError, disk_error, lock};
+use crate::compact::{keep_all, merge, output_file, plan};
+use crate::manifest::{Change, Segment};
+use crate::segment::{FOLDER, destroy_sealed, sync_folder};
+
+/// How long the files of segments that were replaced stay for searches that began before. A search that takes longer
+/// finds that the file is gone, and asks again.
+pub(super) const REMOVE_AFTER_NANOS: i64 = 60 * Timestamp::NANOS_PER_SECOND;
+
+/// What is known of the segments beside the manifest, until the process ends.
+#[derive(Default)]
+pub(super) struct Tending {
+    /// Names of outputs differ by it.
+    attempt: u32,
+    /// Segments that could not be merged: damaged.
+    left_out: HashSet<String>,
+    /// Files that nothing names any more, and since when.
+    replaced: VecDeque<(Timestamp, String)>,
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// How many segments became one.
+    pub inputs: usize,
+    pub rows: u64,
+    pub bytes_before: u64,
+    pub bytes_after: u64,
+}
+
+impl Store {
+    /// Merges some small segments into one; `None` if there are none to merge. It reads and writes up to some hundred
+    /// megabytes; `go_on` is asked now and then whether it should. `now` is noted in the manifest.
+    pub fn compact(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> Result<Option<Compaction>, StoreError> {
+        let mut tending = lock(&self.tending);
+        let (inputs, head) = {
+            let manifest = lock(&self.manifest);
+            let inputs: Vec<Segment> = plan(manifest.segments(), now, &tending.left_out).into_iter().cloned().collect();
+            (inputs, manifest.contents().head().number)
+        };
+        if inputs.is_empty() {
+            return Ok(None);
+        }
+        tending.attempt += 1;
+        let refs: Vec<&Segment> = inputs.iter().collect();
+        let file = output_file(&refs, head, tending.attempt);
+        let merged = merge(&*self.disk, &self.key, &refs, &file, &keep_all, go_on).inspect_err(|error| {
+            if let Some(segment) = error.damaged_input() {
+                tending.left_out.insert(segment.to_owned());
+            }
+        })?;
+        let Some(output) = merged.output else { return Ok(None) };
+        let done = Compaction {
+            inputs: inputs.len(),
+            rows: output.rows,
+            bytes_before: inputs.iter().map(Segment::bytes_on_disk).sum(),
+            bytes_after: output.bytes_on_disk(),
+        };
+        let names = inputs.iter().map(|it| it.file.clone()).collect();
+        // After an error it may be found in the manifest after a restart all the same: the file stays.
+        lock(&self.manifest).append(now, Change::Compacted { inputs: names, outputs: vec![output] })?;
+        tending.replaced.extend(inputs.iter().flat_map(Segment::files).map(|it| (now, it)));
+        Ok(Some(done))
+    }
+
+    /// Destroys and removes the files of segments that were replaced a minute before `now`. Gives how
+    /// many.
+    pub fn remove_replaced(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut tending = lock(&self.tending);
+        let mut removed = 0;
+        while let Some((since, file)) = tending.replaced.front() {
+            // A clock that was set back makes them wait, at most until the next start.
+            if now.nanos_since(*since) < REMOVE_AFTER_NANOS {
+                break;
+            }
+            destroy_sealed(&*self.disk, file).map_err(disk_error("remove files of", FOLDER))?;
+            tending.replaced.pop_front();
+            removed += 1;
+        }
+        if removed > 0 {
+            sync_folder(&*self.disk)?;
+        }
+        Ok(removed)
+    }
+}

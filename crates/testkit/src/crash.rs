@@ -1,0 +1,355 @@
+//! `kill -9` at random moments while records come in over HTTP, segments are sealed and merged, and keys exchanged.
+//!
+//! Goal: what was acknowledged is found afterwards exactly once, and each attack has exactly one alert that counts its
+//! stored events. Method: senders post small batches; after a random time the process is killed and started again on
+//! the same data, and sometimes killed once more before it is ready; at the end the whole store is read. Some rounds
+//! exchange the key meanwhile, with a process that is killed as well.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::{Server, get, post, wait_until};
+
+const SENDERS: u64 = 2;
+/// A batch has up to so many plain records and one line of an attack.
+const RECORDS_MAX: u64 = 30;
+/// Lines per attack: over the threshold of the rule for password guessing, spread over as many requests.
+const ATTACK_LINES: u64 = 9;
+/// From so many failed logins on, the rule fires.
+const ATTACK_THRESHOLD: u64 = 6;
+/// Requests of a sender between two kills.
+const REQUESTS_MAX: u64 = 80;
+/// Rounds whose records are read with one search: they stay below what one search gives.
+const ROUNDS_PER_SEARCH: u32 = 50;
+const LIMIT: Duration = Duration::from_secs(120);
+/// A file that was written to so shortly before a kill was being written when it came.
+const JUST_NOW: Duration = Duration::from_millis(30);
+/// So many complaints are kept of each kind.
+const COMPLAINTS_MAX: usize = 20;
+
+/// Seals early and merges soon, so that a short run meets every stage.
+const CONFIG: &str = "files = []\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\n\
+                      log_file_bytes_max = 1048576\nquery_bytes_max = 1073741824\n";
+
+/// What to do.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashPlan {
+    pub kills: u32,
+    /// The same seed makes the same choices; what the processes do meanwhile differs.
+    pub seed: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct CrashSummary {
+    pub acknowledged: u64,
+    /// Posted without an answer: may be there once, or not at all.
+    pub unknown: u64,
+    pub stored: u64,
+    /// What the process was doing when it was killed, as far as its files tell.
+    pub kills: BTreeMap<&'static str, u32>,
+    pub rotations: u32,
+    pub rotations_killed: u32,
+    pub segments: u64,
+    pub attacks: u64,
+    pub alerts: u64,
+    pub lost: u64,
+    pub doubled: u64,
+    pub alerts_wrong: u64,
+    /// Each with its record, and whatever else was not as it must be.
+    pub complaints: Vec<String>,
+}
+
+impl CrashSummary {
+    pub fn is_clean(&self) -> bool {
+        self.complaints.is_empty() && self.lost + self.doubled + self.alerts_wrong == 0
+    }
+
+    fn complain(&mut self, text: String) {
+        if self.complaints.len() < COMPLAINTS_MAX {
+            self.complaints.push(text);
+        }
+    }
+}
+
+impl fmt::Display for CrashSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acknowledged, unknown, stored, lost, doubled, .. } = self;
+        writeln!(f, "{acknowledged} acknowledged, {unknown} unknown, {stored} stored: {lost} lost, {doubled} doubled")?;
+        let Self { attacks, alerts, alerts_wrong, segments, rotations, rotations_killed, .. } = self;
+        writeln!(f, "{attacks} attacks over the threshold, {alerts} alerts, {alerts_wrong} of them wrong")?;
+        writeln!(f, "{segments} segments at the end; {rotations} keys exchanged, {rotations_killed} exchanges killed")?;
+        let phases: Vec<String> = self.kills.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
+        write!(f, "killed while: {}", phases.join(", "))?;
+        for complaint in &self.complaints {
+            write!(f, "\n{complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a sender knows when the server is gone.
+#[derive(Default)]
+struct Sent {
+    acknowledged: Vec<String>,
+    unknown: Vec<String>,
+}
+
+/// Kills `binary` as `plan` says and compares. `told` hears of every kill.
+///
+/// # Panics
+/// If the server does not start again, or a command beside it fails: then there is nothing to compare.
+#[track_caller]
+pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSummary {
+    let mut dice = fastrand::Rng::with_seed(plan.seed);
+    let mut server = Server::of(binary).config(CONFIG).start();
+    let (mut summary, mut sent) = (CrashSummary::default(), Sent::default());
+    let (mut kills, mut round) = (0, 0);
+    while kills < plan.kills {
+        let phase = one_round(&mut server, round, &mut dice, &mut summary, &mut sent);
+        kills += 1;
+        *summary.kills.entry(phase).or_default() += 1;
+        told(kills);
+        while kills < plan.kills && dice.u8(..100) < 15 {
+            server.start_unready();
+            std::thread::sleep(Duration::from_micros(dice.u64(..400_000)));
+            server.kill();
+            kills += 1;
+            *summary.kills.entry("starting").or_default() += 1;
+            told(kills);
+        }
+        server.restart();
+        round += 1;
+    }
+    // What the last start has to catch up with must be in the catalogue before alerts are compared.
+    wait_until(LIMIT, "everything is folded", || {
+        let metrics = get(server.http(), "/metrics").ok()?.body;
+        metrics.lines().any(|it| it == "panoptes_fold_lag_frames 0").then_some(())
+    });
+    if server.stop() != Some(0) {
+        summary.complain(format!("the server did not end well: {}", server.stderr()));
+    }
+    compare(&server, round, &sent, &mut summary);
+    summary
+}
+
+/// Sends until the server is killed. Gives what it was doing then.
+fn one_round(
+    server: &mut Server,
+    round: u32,
+    dice: &mut fastrand::Rng,
+    summary: &mut CrashSummary,
+    sent: &mut Sent,
+) -> &'static str {
+    let address = server.http();
+    let gone = AtomicBool::new(false);
+    let wait = Duration::from_millis(dice.u64(20..300));
+    let rotates = dice.u8(..100) < 30;
+    let (mut rotation, mut was_rotating) = (None, false);
+    let mut phase = "";
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let (dice, gone) = (dice.fork(), &gone);
+                scope.spawn(move || send(address, round, sender, dice, gone))
+            })
+            .collect();
+        std::thread::sleep(wait);
+        if rotates {
+            rotation = Some(start_rotation(server));
+            std::thread::sleep(Duration::from_micros(dice.u64(..60_000)));
+        }
+        was_rotating = rotation.as_mut().is_some_and(|it| matches!(it.try_wait(), Ok(None)));
+        server.kill();
+        phase = phase_of(&server.data(), was_rotating);
+        gone.store(true, Ordering::Release);
+        for sender in senders {
+            if let Ok(more) = sender.join() {
+                sent.acknowledged.extend(more.acknowledged);
+                sent.unknown.extend(more.unknown);
+            }
+        }
+    });
+    if let Some(rotation) = rotation {
+        end_rotation(server, rotation, was_rotating && dice.bool(), summary);
+    }
+    phase
+}
+
+fn start_rotation(server: &Server) -> Child {
+    let mut rotation = server.command("keys");
+    let rotation = rotation.arg("rotate").stdout(Stdio::null()).stderr(Stdio::piped());
+    rotation.spawn().unwrap_or_else(|error| panic!("cannot start a rotation: {error}"))
+}
+
+/// Waits for the end of a rotation, or brings it about, and puts the old key away as an operator does.
+fn end_rotation(server: &Server, mut rotation: Child, is_killed: bool, summary: &mut CrashSummary) {
+    if is_killed {
+        drop(rotation.kill());
+        summary.rotations_killed += 1;
+    }
+    match rotation.wait_with_output() {
+        Ok(output) if is_killed || output.status.success() => {}
+        Ok(output) => summary.complain(format!("a rotation failed: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => summary.complain(format!("a rotation could not be waited for: {error}")),
+    }
+    let old = server.key_file().with_extension("old");
+    let (now, before) = (std::fs::read(server.key_file()), std::fs::read(&old));
+    if let (Ok(now), Ok(before)) = (now, before)
+        && now != before
+    {
+        summary.rotations += 1;
+        drop(std::fs::remove_file(old));
+    }
+}
+
+/// What a process that is gone was doing, as far as its files tell.
+fn phase_of(data: &Path, was_rotating: bool) -> &'static str {
+    if was_rotating {
+        return "exchanging keys";
+    }
+    let just_now = |path: &Path| {
+        let modified = std::fs::metadata(path).and_then(|it| it.modified()).ok()?;
+        let age = now().duration_since(modified).unwrap_or_default();
+        (age <= JUST_NOW).then_some(())
+    };
+    let entries = |folder: &str| std::fs::read_dir(data.join(folder)).into_iter().flatten().flatten();
+    let names: Vec<String> = entries("segments")
+        .filter(|it| just_now(&it.path()).is_some())
+        .map(|it| it.file_name().to_string_lossy().into_owned())
+        .collect();
+    // The segments that compaction makes carry the length of the manifest's chain.
+    if names.iter().any(|it| it.contains("-m")) {
+        "merging segments"
+    } else if !names.is_empty() {
+        "sealing"
+    } else if just_now(&data.join("checkpoint")).is_some() || data.join("checkpoint.new").try_exists().unwrap_or(false)
+    {
+        "writing a checkpoint"
+    } else {
+        "taking records"
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "when a file was written is told by the real clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+fn send(address: SocketAddr, round: u32, sender: u64, mut dice: fastrand::Rng, gone: &AtomicBool) -> Sent {
+    let mut sent = Sent::default();
+    let path = format!("/logs?source={}", source(round));
+    let (mut attack, mut line) = (0_u64, 0);
+    for request in 0..REQUESTS_MAX {
+        let mut tokens = Vec::new();
+        let mut body = String::new();
+        for record in 0..dice.u64(1..=RECORDS_MAX) {
+            let token = format!("{round}.{sender}.{request}.{record}");
+            body.push_str(&format!("{{\"level\":\"info\",\"message\":\"probe token-{token}\"}}\n"));
+            tokens.push(token);
+        }
+        let token = format!("{round}.{sender}.{request}.attack");
+        let attacker = format!("2001:db8:{:x}:{attack:x}::1", u64::from(round) * SENDERS + sender + 1);
+        body.push_str(&format!(
+            "<38>1 - web1 sshd 4242 - - Failed password for root from {attacker} port 22 ssh2 token-{token}\n"
+        ));
+        tokens.push(token);
+        line += 1;
+        if line == ATTACK_LINES {
+            (attack, line) = (attack + 1, 0);
+        }
+        match post(address, &path, "text/plain", body.as_bytes()) {
+            Ok(answer) if answer.status == 200 => sent.acknowledged.append(&mut tokens),
+            // 429 or 503: refused, so it must not be there, which the total count checks as far as it can.
+            Ok(_) | Err(_) => sent.unknown.append(&mut tokens),
+        }
+        if gone.load(Ordering::Acquire) {
+            break;
+        }
+    }
+    sent
+}
+
+/// The source of a round's records: what is read with one search.
+fn source(round: u32) -> String {
+    format!("crash-{}", round / ROUNDS_PER_SEARCH)
+}
+
+fn compare(server: &Server, rounds: u32, sent: &Sent, summary: &mut CrashSummary) {
+    let mut stored: HashMap<String, u32> = HashMap::new();
+    let mut attacks: HashMap<String, u64> = HashMap::new();
+    for first in (0..rounds).step_by(ROUNDS_PER_SEARCH as usize) {
+        let query = format!("panoptes.source:{}", source(first));
+        for event in json_lines(server, &["search", &query, "--format", "jsonl", "--limit", "1000000"]) {
+            let original = event["event.original"].as_str().unwrap_or_default();
+            let token = original.rsplit("token-").next().and_then(|it| it.split('"').next()).unwrap_or_default();
+            *stored.entry(token.to_owned()).or_default() += 1;
+            if event["event.action"] == "ssh_login" {
+                *attacks.entry(event["source.ip"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+            }
+        }
+    }
+    summary.acknowledged = sent.acknowledged.len() as u64;
+    summary.unknown = sent.unknown.len() as u64;
+    summary.stored = stored.len() as u64;
+    if sent.acknowledged.is_empty() {
+        summary.complain("nothing was acknowledged: the run has shown nothing".to_owned());
+    }
+    for token in &sent.acknowledged {
+        if !stored.contains_key(token) {
+            summary.lost += 1;
+            summary.complain(format!("acknowledged record {token} is lost"));
+        }
+    }
+    for (token, times) in stored.iter().filter(|it| *it.1 > 1) {
+        summary.doubled += 1;
+        summary.complain(format!("record {token} is there {times} times"));
+    }
+    let known = (sent.acknowledged.len() + sent.unknown.len()) as u64;
+    if summary.stored > known {
+        summary.complain(format!("{} records are stored, but only {known} were sent", summary.stored));
+    }
+    compare_alerts(server, &attacks, summary);
+    summary.segments = std::fs::read_dir(server.data().join("segments")).map_or(0, Iterator::count) as u64;
+}
+
+fn compare_alerts(server: &Server, attacks: &HashMap<String, u64>, summary: &mut CrashSummary) {
+    let mut told: HashMap<String, Vec<u64>> = HashMap::new();
+    let alerts = json_lines(server, &["alerts", "list", "--all", "--format", "jsonl", "--limit", "1000000"]);
+    for alert in alerts.iter().filter(|it| it["rule"]["title"] == "SSH password guessing") {
+        let attacker = alert["entities"]["source.ip"].as_str().unwrap_or_default().to_owned();
+        told.entry(attacker).or_default().push(alert["count"].as_u64().unwrap_or_default());
+    }
+    summary.attacks = attacks.values().filter(|it| **it >= ATTACK_THRESHOLD).count() as u64;
+    summary.alerts = told.values().map(|it| it.len() as u64).sum();
+    for (attacker, lines) in attacks {
+        let expected = if *lines >= ATTACK_THRESHOLD { vec![*lines] } else { Vec::new() };
+        let found = told.remove(attacker).unwrap_or_default();
+        if found != expected {
+            summary.alerts_wrong += 1;
+            summary.complain(format!("{attacker} has alerts that count {found:?} instead of {expected:?}"));
+        }
+    }
+    for attacker in told.into_keys() {
+        summary.alerts_wrong += 1;
+        summary.complain(format!("{attacker} has an alert, but nothing of it is stored"));
+    }
+}
+
+/// What a command that must succeed prints.
+#[track_caller]
+fn json_lines(server: &Server, arguments: &[&str]) -> Vec<Value> {
+    let (name, arguments) = arguments.split_first().unwrap_or((&"", &[]));
+    let output = server.command(name).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot start `{name}`: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "`{name}` failed: {}", String::from_utf8_lossy(&output.stderr));
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
