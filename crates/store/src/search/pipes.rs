@@ -570,6 +570,21 @@ impl Query {
 }
 
 impl Ask {
+    /// The same query with its events counted over time; `None` if it has commands of its own.
+    pub fn charted(self) -> Option<Self> {
+        match self.then {
+            Then::Events { fields: None, ref sort, limit: None } if sort.is_empty() => {
+                let chart = Aggregate {
+                    time: Some(Interval::Fitting),
+                    measures: vec![count()],
+                    ..Aggregate::plain(GroupOrder::Keys)
+                };
+                Some(Self { then: Then::Aggregate(chart, Vec::new()), ..self })
+            }
+            _ => None,
+        }
+    }
+
     /// The names of fields that the query and its commands look at.
     pub fn fields(&self) -> Vec<&str> {
         let mut out = self.query.fields();
