@@ -7,7 +7,8 @@
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
 //! (`is_looked_up`) have bloom filters, all have statistics per page. The field of a column that holds lists carries
-//! `panoptes.lists` in the Arrow schema. A file of its words may lie beside it ([`sidecar_of`]).
+//! `panoptes.lists` in the Arrow schema. Beside it lies a file that says which words and values it has in which row
+//! groups ([`words`](crate::words)).
 //!
 //! # Writing
 //!
@@ -27,7 +28,7 @@ use panoptes_model::{EventBatch, FrameId, Timestamp};
 use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
 
-pub(crate) use self::writer::{SegmentWriter, rows_digest};
+pub(crate) use self::writer::{SegmentWriter, is_looked_up, rows_digest};
 use crate::disk::{Disk, destroy};
 use crate::manifest::{Segment, sidecar_of};
 use crate::pivot::{ROW, RowRef, pivot};
@@ -269,7 +270,9 @@ mod tests {
         let file = &written[0];
         let sealed = read_all(&*disk.open_read(&file.file).unwrap()).unwrap();
         assert_eq!((file.bytes, file.digest), (sealed.len() as u64, sha256(&[&sealed])));
-        assert_eq!(disk.list("segments").unwrap().len(), written.len(), "no unfinished file is left");
+        assert_eq!(disk.list("segments").unwrap().len(), 2 * written.len(), "no unfinished file is left");
+        let words = read_all(&*disk.open_read(&file.words_file()).unwrap()).unwrap();
+        assert_eq!(file.words, Some(Sidecar { bytes: words.len() as u64, digest: sha256(&[&words]) }));
     }
 
     #[test]
@@ -380,10 +383,9 @@ mod tests {
         for name in ["left.segment.new", "left.words.new", "left.words", "notes.txt"] {
             disk.create_new(&format!("segments/{name}")).unwrap();
         }
-        let segment = Segment { words: Some(Sidecar { bytes: 0, digest: [0; 32] }), ..written[0].clone() };
-        disk.create_new(&segment.words_file()).unwrap();
+        let segment = &written[0];
         let known: HashSet<String> = segment.files().collect();
-        assert_eq!(remove_orphans(&disk, &known).unwrap(), 4);
+        assert_eq!(remove_orphans(&disk, &known).unwrap(), 5);
         let mut left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
         left.retain(|it| it != "segments/notes.txt");
         assert_eq!(left, [segment.file.clone(), segment.words_file()]);

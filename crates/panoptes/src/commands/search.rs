@@ -207,6 +207,7 @@ fn explain(told: &Told) {
         segments,
         segments_in_time,
         segments_opened,
+        pruning,
         row_groups_read,
         row_groups_pruned,
         rows_read,
@@ -214,7 +215,10 @@ fn explain(told: &Told) {
         bytes_read,
         bytes_opened,
     } = told.work;
-    tracing::info!("segments: {segments}, of these {segments_in_time} in the time asked for, {segments_opened} opened");
+    tracing::info!(
+        "segments: {segments}, of these {segments_in_time} in the time asked for, {} left out by their words, {segments_opened} opened",
+        pruning.segments
+    );
     tracing::info!(
         "row groups of those opened: {row_groups_read} read, {row_groups_pruned} left out by their statistics and filters"
     );

@@ -173,6 +173,25 @@ pub(crate) fn each_overflow(text: &str, visit: impl FnMut(&str, serde_json::Valu
     debug_assert!(parsed.is_ok(), "overflow is an object");
 }
 
+/// Calls `visit` with each text that a value of the overflow is found by: those of its items if it is a list.
+pub(crate) fn each_text(value: &serde_json::Value, visit: &mut dyn FnMut(&str)) {
+    match value {
+        serde_json::Value::Null => {}
+        serde_json::Value::String(text) => visit(text),
+        serde_json::Value::Array(items) => items.iter().for_each(|it| each_text(it, visit)),
+        serde_json::Value::Number(number) => {
+            visit(&number.to_string());
+            // `1.0` is written as such but is looked for as `1` too.
+            if number.is_f64()
+                && let Some(float) = number.as_f64()
+            {
+                visit(&float.to_string());
+            }
+        }
+        other => visit(&other.to_string()),
+    }
+}
+
 /// One value. What the store itself does not write comes as its text.
 pub(crate) fn cell(field: &Field, column: &dyn Array, row: usize) -> FieldValue {
     if column.is_null(row) {

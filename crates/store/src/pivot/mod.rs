@@ -36,10 +36,8 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
-pub(crate) use self::back::cell;
-#[cfg(feature = "search")]
-pub(crate) use self::back::each_overflow;
 pub use self::back::{FieldValue, Row, rows};
+pub(crate) use self::back::{cell, each_overflow, each_text};
 pub(crate) use self::build::write_json_text;
 pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
 

@@ -35,7 +35,7 @@ use super::sql::Table;
 use super::stop::Stop;
 use super::table::{Events, Part};
 use super::watch::{Watch, Work, add_metrics};
-use super::{Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, within};
+use super::{Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need, within};
 use crate::pivot::{
     EVENT_ID, FieldValue, ITEM_SEPARATOR, LISTS_KEY, OVERFLOW, TIME, cell, data_type, each_overflow, instant,
     is_reserved,
@@ -90,9 +90,12 @@ impl Searcher {
         let (since, until) = within(&query, request.since, request.until);
         let mut scope = self.scope(evidence, since, until);
         let bytes_before = self.store.bytes();
-        let candidates = scope.ordered(Order::NewestFirst);
-        let mut parts: Vec<Part> = candidates.iter().map(|it| it.part.clone()).collect();
+        let mut candidates = scope.ordered(Order::NewestFirst);
         let mut work = scope.work;
+        let parts: Vec<Part> = candidates.iter().map(|it| it.part.clone()).collect();
+        let mut parts = self.prune(parts, &need(&query, &self.schema), &mut work.pruning);
+        // What is spared is not missing.
+        candidates.retain(|it| parts.iter().any(|part| part.number == it.part.number));
         let mut is_less = false;
         let outline = Outline::new(&request.make, self, &scope)?;
         loop {
@@ -105,6 +108,7 @@ impl Searcher {
                     work.segments_opened = watch.segments_opened();
                     work.bytes_read = self.store.bytes().0 - bytes_before.0;
                     work.bytes_opened = self.store.bytes().1 - bytes_before.1;
+                    work.settle();
                     let mut table = rows.finish(scope.warnings, work);
                     table.partial = partial;
                     if let Make::Groups(aggregate, then) = &request.make {

@@ -7,7 +7,8 @@ use panoptes_model::Timestamp;
 use regex::Regex;
 
 use super::query::{Bound, Glob, PATTERN_BYTES_MAX, Pattern, Test};
-use crate::pivot::{ITEM_SEPARATOR, each_overflow, instant};
+use crate::pivot::{ITEM_SEPARATOR, each_overflow, each_text, instant};
+use crate::words::is_word;
 
 /// A test made ready. Two are equal if they came from the same test.
 #[derive(Clone, Debug)]
@@ -87,7 +88,6 @@ impl Matcher {
     /// Finds words in a text: in any case, and only whole words, but for where a `*` stands. A `*` inside stands for
     /// anything without white space.
     pub(crate) fn words(glob: &Glob) -> Result<Self, PatternTooLarge> {
-        let is_word = |it: char| it.is_alphanumeric() || it == '_';
         let parts: Vec<String> = glob.0.iter().map(|it| regex::escape(it)).collect();
         let starts = glob.0.first().and_then(|it| it.chars().next()).is_some_and(is_word);
         let ends = glob.0.last().and_then(|it| it.chars().next_back()).is_some_and(is_word);
@@ -135,23 +135,11 @@ impl Matcher {
     pub(crate) fn matches_overflow(&self, text: &str, name: &str) -> bool {
         let mut found = false;
         each_overflow(text, |key, value| {
-            found |= key == name && self.matches_json(&value);
+            if key == name {
+                each_text(&value, &mut |text| found |= self.matches(text));
+            }
         });
         found
-    }
-
-    fn matches_json(&self, value: &serde_json::Value) -> bool {
-        match value {
-            serde_json::Value::Null => false,
-            serde_json::Value::String(text) => self.matches(text),
-            serde_json::Value::Array(items) => items.iter().any(|it| self.matches_json(it)),
-            // `1.0` is written as such but is looked for as `1` too.
-            serde_json::Value::Number(number) => {
-                self.matches(&number.to_string())
-                    || number.is_f64() && number.as_f64().is_some_and(|it| self.matches(&it.to_string()))
-            }
-            other => self.matches(&other.to_string()),
-        }
     }
 }
 
@@ -177,7 +165,7 @@ fn compile(pattern: &str) -> Result<Regex, PatternTooLarge> {
 }
 
 /// The plain form of an address, if it differs from `text`.
-fn canonical(text: &str) -> Option<String> {
+pub(super) fn canonical(text: &str) -> Option<String> {
     let address = text.parse::<IpAddr>().ok()?.to_canonical().to_string();
     (address != text).then_some(address)
 }

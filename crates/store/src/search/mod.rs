@@ -1,8 +1,9 @@
 //! Finds events, in memory and in segments alike.
 //!
 //! A search has two phases. The first reads only the columns that the query looks at and gives the places of the events
-//! that match, newest first, from the newest segment back until no older one can add any. The second reads whole events by their
-//! place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened.
+//! that match, newest first, from the newest segment back until no older one can add any. The second reads whole
+//! events by their place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened, nor
+//! those, and their row groups, that lack a word or value which the query needs (`prune.rs`).
 //!
 //! # Where to look first
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
@@ -20,6 +21,7 @@ mod fetch;
 mod item;
 mod names;
 mod pipes;
+mod prune;
 mod query;
 mod records;
 mod sql;
@@ -50,6 +52,8 @@ use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::names::UnknownField;
 pub use self::pipes::{Aggregate, Ask, COMMANDS_MAX, Function, GroupOrder, Interval, Measure, OnRows, SortBy, Then};
+pub use self::prune::Pruning;
+use self::prune::need;
 pub use self::query::{Pattern, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
 pub use self::records::{RecordReader, RecordsError, StoredRecord};
 pub use self::sql::{SQL_ROWS_MAX, Table};
@@ -66,6 +70,7 @@ use crate::pivot::{
     pivot, pivot_named, rows, timestamp_type,
 };
 use crate::segment::with_row_numbers;
+use crate::words::WordsStore;
 
 /// How many events one search gives at most; [`Found::is_cut`] says that there are more.
 pub const ROWS_MAX: usize = 1_000_000;
@@ -151,6 +156,7 @@ pub enum SearchError {
 /// Answers queries. Keeps caches: one for many queries.
 pub struct Searcher {
     store: Arc<SegmentStore>,
+    words: WordsStore,
     schema: Arc<Schema>,
     runtime: Arc<RuntimeEnv>,
     options: SearchOptions,
@@ -174,6 +180,7 @@ impl Searcher {
         schema: Arc<Schema>,
         options: SearchOptions,
     ) -> Result<Self, SearchError> {
+        let words = WordsStore::new(Arc::clone(&disk), key.clone());
         let store = Arc::new(SegmentStore::new(disk, key.clone()));
         let engine_error = |source| engine_error(source, options.memory_bytes_max);
         let runtime = RuntimeEnvBuilder::new()
@@ -184,7 +191,7 @@ impl Searcher {
             .map_err(engine_error)?;
         let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
         runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
-        Ok(Self { store, schema, runtime, options, schemas: Mutex::default() })
+        Ok(Self { store, words, schema, runtime, options, schemas: Mutex::default() })
     }
 
     /// How many times a segment was opened so far.
@@ -203,6 +210,7 @@ impl Searcher {
         let (since, until) = within(&query, request.since, request.until);
         let mut scope = self.scope(evidence, since, until);
         let mut work = scope.work;
+        let need = need(&query, &self.schema);
         let bytes_before = self.store.bytes();
         let limit = request.limit.min(ROWS_MAX);
         let mut hits: Vec<Hit> = Vec::new();
@@ -214,10 +222,24 @@ impl Searcher {
         // What is in memory needs no segment; it is nearly always the newest.
         let mut count = if scope.hot_rows.is_empty() { FIRST_ROUND_SEGMENTS } else { 0 };
         loop {
-            let (now, later) = rest.split_at(count.min(rest.len()));
+            let (mut looked_into, mut looked_at) = (Vec::new(), 0);
+            while let Some(next) = rest.get(looked_at) {
+                if looked_into.len() >= count || request.stop.reason().is_some() {
+                    break;
+                }
+                looked_into.extend(self.prune(vec![next.part.clone()], &need, &mut work.pruning));
+                looked_at += 1;
+            }
+            let (now, later) = rest.split_at(looked_at);
+            segments_searched += looked_into.len();
+            let ends: BTreeMap<String, Timestamp> = now
+                .iter()
+                .filter(|it| looked_into.iter().any(|part| part.file == it.part.file))
+                .map(|it| (it.part.file.clone(), it.time_max))
+                .collect();
             let round = Round {
                 is_first: std::mem::take(&mut is_first),
-                parts: now.iter().map(|it| it.part.clone()).collect(),
+                parts: looked_into,
                 // One more than asked for tells whether there are more.
                 limit: limit + 1,
                 order: request.order,
@@ -229,7 +251,6 @@ impl Searcher {
                 Err(SearchError::MemoryExceeded { .. }) if !hits.is_empty() => request.stop.stop(Reason::Memory),
                 Err(error) => return Err(error),
             }
-            segments_searched += now.len();
             work.segments_opened += watch.segments_opened();
             hits.sort_unstable_by_key(|it| (it.time, it.frame, it.index));
             if request.order == Order::NewestFirst {
@@ -243,8 +264,7 @@ impl Searcher {
                 Order::OldestFirst => last.time < next.time_min,
             });
             if let Some(reason) = request.stop.reason() {
-                let ends: BTreeMap<&str, Timestamp> =
-                    now.iter().map(|it| (it.part.file.as_str(), it.time_max)).collect();
+                let ends = ends.iter().map(|it| (it.0.as_str(), *it.1)).collect();
                 let cut = watch.cut(&ends);
                 if cut.is_some() || !(rest.is_empty() || is_enough) {
                     let of_rest = rest.iter().map(|it| it.time_max.saturating_add_nanos(1)).max();
@@ -260,6 +280,7 @@ impl Searcher {
         }
         work.bytes_read = self.store.bytes().0 - bytes_before.0;
         work.bytes_opened = self.store.bytes().1 - bytes_before.1;
+        work.settle();
         let is_cut = hits.len() > limit;
         hits.truncate(limit);
         Ok(Found {
@@ -293,7 +314,13 @@ impl Searcher {
         for (number, segment) in evidence.segments.iter().filter(overlaps).enumerate() {
             match plaintext_size(segment.bytes) {
                 Some(size) => {
-                    let part = Part { file: segment.file.clone(), number: number as u32, size };
+                    let part = Part {
+                        file: segment.file.clone(),
+                        number: number as u32,
+                        size,
+                        sidecar_of: segment.words.as_ref().map(|_| segment.digest),
+                        groups: None,
+                    };
                     segments.insert(
                         number as u32,
                         Candidate { part, time_min: segment.time_min, time_max: segment.time_max },
@@ -302,7 +329,9 @@ impl Searcher {
                 None => warnings.push(SegmentError::size_impossible(&segment.file, segment.bytes)),
             }
         }
+        let segments_of_other_times = evidence.segments.len() - segments.len() - warnings.len();
         let work = Work {
+            pruning: Pruning { segments_of_other_times, ..Pruning::default() },
             events_in_memory: hot_rows.len() as u64,
             segments: evidence.segments.len() as u64,
             segments_in_time: segments.len() as u64,
@@ -560,6 +589,11 @@ impl Found {
     /// How many segments were looked into.
     pub fn segments_searched(&self) -> usize {
         self.segments_searched
+    }
+
+    /// Which segments and row groups were left out.
+    pub fn pruning(&self) -> Pruning {
+        self.work.pruning
     }
 
     /// The segments that could not be read so far: their events are missing.

@@ -12,7 +12,9 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion::common::{DFSchema, Result as EngineResult, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetAccessPlan, RowGroupAccess,
+};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -31,6 +33,7 @@ use super::expr::{Matches, Scope};
 use super::watch::{StoppableExec, Watch, WatchedReaders};
 use crate::object::SegmentStore;
 use crate::pivot::{LISTS_KEY, SEGMENT};
+use crate::words::Groups;
 
 /// Where the engine finds the segments.
 pub(super) const STORE_URL: &str = "panoptes://segments";
@@ -44,6 +47,23 @@ pub(super) struct Part {
     pub(super) number: u32,
     /// Of the plaintext.
     pub(super) size: u64,
+    /// The digest of its file, if a sidecar lies beside it.
+    pub(super) sidecar_of: Option<[u8; 32]>,
+    /// The row groups to read; all if there is nothing to say which.
+    pub(super) groups: Option<Groups>,
+}
+
+impl Part {
+    /// For the engine.
+    fn file(&self) -> PartitionedFile {
+        let file = PartitionedFile::new(self.file.clone(), self.size)
+            .with_partition_values(vec![ScalarValue::UInt32(Some(self.number))]);
+        let access = |it: bool| if it { RowGroupAccess::Scan } else { RowGroupAccess::Skip };
+        match &self.groups {
+            Some(groups) => file.with_extension(ParquetAccessPlan::new(groups.iter().map(access).collect())),
+            None => file,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -97,11 +117,9 @@ impl Events {
             .with_parquet_file_reader_factory(Arc::new(readers));
         let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); partitions.min(self.parts.len())];
         for (index, part) in self.parts.iter().enumerate() {
-            let file = PartitionedFile::new(part.file.clone(), part.size)
-                .with_partition_values(vec![ScalarValue::UInt32(Some(part.number))]);
             let group = index % groups.len();
             if let Some(group) = groups.get_mut(group) {
-                group.push(file);
+                group.push(part.file());
             }
         }
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE_URL)?, Arc::new(source))

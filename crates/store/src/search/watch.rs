@@ -34,6 +34,7 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::prune::Pruning;
 use super::stop::{Reason, Stop};
 
 /// How many segments a stream may have in hand at once: the one it reads and the one it opens.
@@ -49,6 +50,8 @@ pub struct Work {
     /// Those of them in the time asked for.
     pub segments_in_time: u64,
     pub segments_opened: u64,
+    /// What the sidecars of segments spared.
+    pub pruning: Pruning,
     pub row_groups_read: u64,
     /// Left out because of their statistics or filters.
     pub row_groups_pruned: u64,
@@ -60,6 +63,16 @@ pub struct Work {
     pub bytes_read: u64,
     /// Decrypted.
     pub bytes_opened: u64,
+}
+
+impl Work {
+    /// What sidecars spared was opened but not read: the scans themselves do not tell.
+    pub(super) fn settle(&mut self) {
+        let spared = self.pruning.row_groups as u64;
+        let left = self.row_groups_read.saturating_sub(spared);
+        self.rows_read = (self.rows_read * left).checked_div(self.row_groups_read).unwrap_or(0).max(self.rows_matched);
+        self.row_groups_read = left;
+    }
 }
 
 /// Which scan of a plan, and which of its streams.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimestampNanosecondType, UInt32Type, UInt64Type};
 use panoptes_model::{EventId, FrameId, Timestamp};
-use panoptes_seal::{ChunkSealer, KeyEncryptionKey, KeyId, SealError, Sha256};
+use panoptes_seal::{ChunkSealer, KeyEncryptionKey, KeyId, Sha256};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -17,8 +17,9 @@ use parquet::schema::types::ColumnPath;
 
 use super::{GROUP_ROWS_MAX, GROUP_TEXT_BYTES_MAX, SegmentWriteError, disk_error};
 use crate::disk::{Disk, DiskFile};
-use crate::manifest::{KIND_BYTES_MAX, KINDS_MAX, Kinds, RowsDigest, Segment};
+use crate::manifest::{KIND_BYTES_MAX, KINDS_MAX, Kinds, RowsDigest, Segment, Sidecar, sidecar_of};
 use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME};
+use crate::words::{Limits, WordsWriter};
 
 /// Little gain above; a quarter of the speed.
 const ZSTD_LEVEL: i32 = 3;
@@ -29,12 +30,12 @@ const WRITE_BYTES: usize = 1 << 20;
 /// What an event was taken for.
 const DATASET: &str = "event.dataset";
 
-/// A segment that is being written, under its name with `.new` behind it.
+/// A segment and its sidecar, which are being written under their names with `.new` behind.
 pub(crate) struct SegmentWriter<'d> {
     disk: &'d dyn Disk,
     file: String,
-    file_new: String,
     writer: ArrowWriter<SealingFile>,
+    words: WordsWriter<SealingFile>,
     schema: Arc<ArrowSchema>,
     key: KeyId,
     group_rows: usize,
@@ -52,21 +53,19 @@ impl<'d> SegmentWriter<'d> {
         columns: &ArrowSchema,
         rows: usize,
     ) -> Result<Self, SegmentWriteError> {
-        let file_new = format!("{file}.new");
-        let sealing = disk.create_new(&file_new).map_err(disk_error("make", &file_new))?;
-        let sealing =
-            SealingFile::new(sealing, key).map_err(|source| SegmentWriteError::Seal { path: file.clone(), source })?;
+        let sealing = SealingFile::create(disk, &file, key)?;
+        let words = SealingFile::create(disk, &sidecar_of(&file), key)?;
         let row = Arc::new(Field::new(ROW, DataType::UInt32, false));
         let fields: Vec<Arc<Field>> = columns.fields().iter().cloned().chain([row]).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
         let properties = properties(&schema, rows);
         let writer = ArrowWriter::try_new(sealing, Arc::clone(&schema), Some(properties))
-            .map_err(|source| encode_error(source, &file, &file_new))?;
+            .map_err(|source| encode_error(source, &file))?;
         Ok(Self {
             disk,
             file,
-            file_new,
             writer,
+            words: WordsWriter::new(words, Limits::default()),
             schema,
             key: key.id(),
             group_rows: 0,
@@ -91,6 +90,7 @@ impl<'d> SegmentWriter<'d> {
             if self.group_rows > 0 && is_full {
                 self.put(&batch.slice(start, row - start))?;
                 self.writer.flush().map_err(|source| self.encode_error(source))?;
+                self.words.end_group().map_err(disk_error("write", &sidecar_of(&self.file)))?;
                 (start, self.group_rows, self.group_text_bytes) = (row, 0, 0);
             }
             self.group_rows += 1;
@@ -103,6 +103,7 @@ impl<'d> SegmentWriter<'d> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        self.words.add(batch);
         self.writer.write(batch).map_err(|source| self.encode_error(source))
     }
 
@@ -113,11 +114,25 @@ impl<'d> SegmentWriter<'d> {
         (frame_first, frame_last): (FrameId, FrameId),
         class: String,
     ) -> Result<Segment, SegmentWriteError> {
-        let Self { disk, file, file_new, writer, key, summary, .. } = self;
-        let sealing = writer.into_inner().map_err(|source| encode_error(source, &file, &file_new))?;
-        let (mut written, bytes, digest) = sealing.finish().map_err(disk_error("write", &file_new))?;
-        written.sync().map_err(disk_error("sync", &file_new))?;
-        disk.rename(&file_new, &file).map_err(disk_error("rename", &file_new))?;
+        let Self { disk, file, writer, mut words, key, summary, group_rows, .. } = self;
+        let sealing = writer.into_inner().map_err(|source| encode_error(source, &file))?;
+        let (bytes, digest) = sealing.finish(disk, &file)?;
+        let words_file = sidecar_of(&file);
+        let words_error = |source| disk_error("write", &words_file)(source);
+        if group_rows > 0 {
+            words.end_group().map_err(words_error)?;
+        }
+        let words = match words.finish(&digest).map_err(words_error)? {
+            Ok(sealing) => {
+                let (bytes, digest) = sealing.finish(disk, &words_file)?;
+                Some(Sidecar { bytes, digest })
+            }
+            Err(_) => {
+                tracing::warn!(segment = file, "a segment has too many row groups for a sidecar");
+                disk.remove(&format!("{words_file}.new")).map_err(disk_error("remove", &words_file))?;
+                None
+            }
+        };
         Ok(Segment {
             file,
             day: summary.time_min.day(),
@@ -129,7 +144,7 @@ impl<'d> SegmentWriter<'d> {
             bytes,
             digest,
             rows_digest: Some(summary.digest),
-            words: None,
+            words,
             sources: summary.sources.finish(),
             datasets: summary.datasets.finish(),
             class,
@@ -138,15 +153,15 @@ impl<'d> SegmentWriter<'d> {
     }
 
     fn encode_error(&self, source: ParquetError) -> SegmentWriteError {
-        encode_error(source, &self.file, &self.file_new)
+        encode_error(source, &self.file)
     }
 }
 
 /// Errors of the disk come back inside those of Parquet.
-fn encode_error(source: ParquetError, file: &str, file_new: &str) -> SegmentWriteError {
+fn encode_error(source: ParquetError, file: &str) -> SegmentWriteError {
     match source {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => disk_error("write", file_new)(*error),
+            Ok(error) => disk_error("write", file)(*error),
             Err(inner) => SegmentWriteError::Encode { path: file.to_owned(), source: ParquetError::External(inner) },
         },
         source => SegmentWriteError::Encode { path: file.to_owned(), source },
@@ -294,16 +309,27 @@ struct SealingFile {
 }
 
 impl SealingFile {
-    fn new(file: Box<dyn DiskFile>, key: &KeyEncryptionKey) -> Result<Self, SealError> {
+    /// Begins the file that is to be called `path`.
+    fn create(disk: &dyn Disk, path: &str, key: &KeyEncryptionKey) -> Result<Self, SegmentWriteError> {
+        let path_new = format!("{path}.new");
+        let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
         let mut sealed = Vec::with_capacity(WRITE_BYTES);
-        let sealer = ChunkSealer::new(key, &mut sealed)?;
+        let sealer = ChunkSealer::new(key, &mut sealed)
+            .map_err(|source| SegmentWriteError::Seal { path: path.to_owned(), source })?;
         Ok(Self { file, sealer, sealed, bytes: 0, digest: Sha256::new() })
     }
 
-    fn finish(mut self) -> io::Result<(Box<dyn DiskFile>, u64, [u8; 32])> {
-        self.sealer.finish(&mut self.sealed).map_err(io::Error::other)?;
-        append(&mut *self.file, &mut self.sealed, &mut self.bytes, &mut self.digest)?;
-        Ok((self.file, self.bytes, self.digest.finish()))
+    /// Makes the content last and gives the file its name, which the caller makes last. Gives its size and the digest of
+    /// its bytes.
+    fn finish(mut self, disk: &dyn Disk, path: &str) -> Result<(u64, [u8; 32]), SegmentWriteError> {
+        let path_new = format!("{path}.new");
+        let seal_error = |source| SegmentWriteError::Seal { path: path.to_owned(), source };
+        self.sealer.finish(&mut self.sealed).map_err(seal_error)?;
+        append(&mut *self.file, &mut self.sealed, &mut self.bytes, &mut self.digest)
+            .map_err(disk_error("write", &path_new))?;
+        self.file.sync().map_err(disk_error("sync", &path_new))?;
+        disk.rename(&path_new, path).map_err(disk_error("rename", &path_new))?;
+        Ok((self.bytes, self.digest.finish()))
     }
 }
 

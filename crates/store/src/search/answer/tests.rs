@@ -192,11 +192,8 @@ fn fields_that_a_segment_has_no_column_for_are_counted_from_its_overflow() {
     }));
     bed.seal();
     let (_, segments) = bed.store.snapshot();
-    let part = Part {
-        file: segments[0].file.clone(),
-        number: 0,
-        size: panoptes_seal::plaintext_size(segments[0].bytes).unwrap(),
-    };
+    let scope = bed.searcher.scope(Evidence { hot: &[], segments: &segments }, None, None);
+    let part = scope.segments[&0].part.clone();
     let schema = bed.searcher.schema_of(&part).unwrap();
     let lacking = (0..400).map(|it| format!("made.f{it:03}")).find(|it| schema.field_with_name(it).is_err()).unwrap();
     assert_eq!(shown(&asked(&bed, &request(&format!("| count by {lacking}"))).unwrap()), ["v 1"]);
