@@ -44,6 +44,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask crash          kills the program at random moments while it works, and compares: --kills N (default 50), --seed S,
                              --binary PATH
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench segments  sealing and compacting evidence: CPU, bytes on disk, look-ups in sidecars
   cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
@@ -82,6 +83,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["crash", options @ ..] => crash::run(options),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "segments"] => bench::segments(),
         ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "correlation"] => bench::correlation(),

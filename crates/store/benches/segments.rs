@@ -2,20 +2,26 @@
 //! thread; seconds are CPU seconds of that thread.
 //!
 //! Input: the Windows events of the `security-datasets` corpus (`PANOPTES_CORPORA`, else `../shared/corpora`), and
-//! generated access lines of nginx. Run by `cargo xtask bench segments`; `--rounds N` repeats the input N times.
+//! generated access lines of nginx. Run by `cargo xtask bench segments`;
+//! `--only-windows` and `--only-nginx` leave out the other.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use panoptes_model::{EventBatch, FrameId, LogFrame, Origin, RawBatch, Schema, Timestamp};
 use panoptes_normalize::Normalizer;
-use panoptes_seal::KeyEncryptionKey;
+use panoptes_seal::{ChunkOpener, KeyEncryptionKey};
 use panoptes_store::disk::{Disk, RealDisk};
 use panoptes_store::lock::DataLock;
 use panoptes_store::pivot::{RowRef, pivot};
 use panoptes_store::words::{Limits, Need, Term, WordsStore, WordsWriter};
 use panoptes_store::{Store, StoreOptions};
+use parquet::file::metadata::ParquetMetaDataReader;
 
 #[path = "shared/corpus.rs"]
 mod corpus;
@@ -25,6 +31,8 @@ use corpus::{BATCH_BYTES, windows_lines};
 const NGINX_LINES: u64 = 400_000;
 /// How many words are looked up in each sidecar.
 const LOOK_UPS: usize = 1_000;
+/// How many columns are listed.
+const COLUMNS_SHOWN: usize = 14;
 const SECOND: i64 = Timestamp::NANOS_PER_SECOND;
 const BEGIN: i64 = 1_760_000_000 * SECOND;
 
@@ -89,6 +97,7 @@ fn measure(name: &str, texts: &[String]) {
 
     words_alone(&batches, bytes);
     look_ups(&store, folder.path(), &key);
+    columns(&store, folder.path(), &key, events);
 }
 
 fn batches(texts: &[String]) -> Vec<Arc<EventBatch>> {
@@ -130,30 +139,51 @@ fn words_alone(batches: &[Arc<EventBatch>], bytes: usize) {
     println!("  sidecars alone: {:.0} MB/s of input, {:.1} MB", mega(bytes) / seconds, mega(size));
 }
 
-fn look_ups(store: &Store, folder: &std::path::Path, key: &KeyEncryptionKey) {
+fn look_ups(store: &Store, folder: &Path, key: &KeyEncryptionKey) {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(folder.to_owned()).expect("it is there"));
-    let words = WordsStore::new(disk, key.clone());
     let (_, segments) = store.snapshot();
-    let needs: Vec<Need> =
-        (0..LOOK_UPS).map(|it| Need::all(Term::words(&format!("absent{it}")).into_iter().map(Need::Term))).collect();
-    let mut perhaps = 0;
-    let mut look_up = |needs: &[Need]| {
+    let need = |word: usize| Need::all(Term::words(&format!("absent{word}")).into_iter().map(Need::Term));
+    // How long each look-up takes on average, and how many of them said "perhaps".
+    let look_up = |words: &WordsStore, numbers: &mut dyn Iterator<Item = usize>| {
+        let (mut count, mut perhaps) = (0, 0);
         let start = cpu_seconds();
-        for need in needs {
+        for need in numbers.map(need) {
             for segment in &segments {
-                let groups = words.groups(&segment.file, &segment.digest, need).expect("sidecars are whole");
+                let groups = words.groups(&segment.file, &segment.digest, &need).expect("sidecars are whole");
                 perhaps += usize::from(groups.expect("sidecars are there").count() > 0);
+                count += 1;
             }
         }
-        (cpu_seconds() - start) * 1e6 / (needs.len() * segments.len()) as f64
+        ((cpu_seconds() - start) * 1e6 / f64::from(count), f64::from(perhaps as u32) * 100.0 / f64::from(count))
     };
-    let first = look_up(&needs[..1]);
-    let further = look_up(&needs);
-    let again = look_up(&needs[needs.len() - 1..]);
+    let store = || WordsStore::new(Arc::clone(&disk), key.clone());
+    let first = (0..100).map(|it| look_up(&store(), &mut std::iter::once(it)).0).sum::<f64>() / 100.0;
+    let words = store();
+    let (further, perhaps) = look_up(&words, &mut (0..LOOK_UPS));
+    let (again, _) = look_up(&words, &mut std::iter::repeat_n(LOOK_UPS - 1, LOOK_UPS));
     println!(
-        "  look-up in a sidecar: {first:.0} µs CPU the first time, {further:.0} for further words, {again:.1} for the same; \"perhaps\" for {:.2} % of absent words",
-        perhaps as f64 * 100.0 / ((needs.len() + 2) * segments.len()) as f64
+        "  look-up in a sidecar: {first:.0} µs CPU at first, {further:.1} for further words, {again:.2} for the same again; \"perhaps\" for {perhaps:.2} % of absent words"
     );
+}
+
+/// Where the bytes are: the largest columns.
+fn columns(store: &Store, folder: &Path, key: &KeyEncryptionKey, events: usize) {
+    let mut bytes: BTreeMap<String, i64> = BTreeMap::new();
+    for segment in store.snapshot().1 {
+        let sealed = std::fs::read(folder.join(&segment.file)).expect("the segment is there");
+        let plain = ChunkOpener::open_all(key, &sealed).expect("the segment is whole");
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(plain)).expect("it is Parquet");
+        for column in metadata.row_groups().iter().flat_map(|it| it.columns()) {
+            *bytes.entry(column.column_path().string()).or_default() += column.compressed_size();
+        }
+    }
+    let mut largest: Vec<(i64, String)> = bytes.into_iter().map(|(name, bytes)| (bytes, name)).collect();
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    let all: i64 = largest.iter().map(|it| it.0).sum();
+    let per_event = |bytes: i64| bytes as f64 / events as f64;
+    let shown: Vec<String> =
+        largest.iter().take(COLUMNS_SHOWN).map(|(bytes, name)| format!("{name} {:.1}", per_event(*bytes))).collect();
+    println!("  bytes/event of {} columns {:.1}: {}", largest.len(), per_event(all), shown.join(", "));
 }
 
 /// Access lines in the combined format, of one server and some thousand visitors.

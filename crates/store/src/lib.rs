@@ -10,6 +10,7 @@
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`verify`]: reads everything and says what is not as it should be.
 //! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
 //! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
@@ -23,6 +24,7 @@
 //! * No clock: time arrives with the data.
 
 mod compact;
+mod damage;
 pub mod disk;
 pub mod keys;
 pub mod lock;
@@ -37,6 +39,7 @@ mod sealed_file;
 pub mod search;
 mod segment;
 mod store;
+pub mod verify;
 pub mod words;
 
 pub use crate::compact::CompactError;

@@ -28,7 +28,15 @@ const POLL: Duration = Duration::from_millis(100);
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 pub(crate) fn batch() -> anyhow::Result<bool> {
-    let arguments = ["bench", "--package", "panoptes-store", "--no-default-features", "--bench", "batch"];
+    of_store("batch")
+}
+
+pub(crate) fn segments() -> anyhow::Result<bool> {
+    of_store("segments")
+}
+
+fn of_store(name: &str) -> anyhow::Result<bool> {
+    let arguments = ["bench", "--package", "panoptes-store", "--no-default-features", "--bench", name];
     let mut bench = run::cargo();
     if let Some(corpora) = run::corpora() {
         bench.env("PANOPTES_CORPORA", corpora.canonicalize()?);

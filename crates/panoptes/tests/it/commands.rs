@@ -140,13 +140,13 @@ fn another_key_or_none_is_told_apart_from_damage() {
     output_of(panoptes(home.path()).arg("import").arg(&log));
     std::fs::rename(home.path().join("key"), home.path().join("key.away")).unwrap();
     let said = complaint_of(panoptes(home.path()).arg("import").arg(&log));
-    assert!(said.contains("is missing") && said.contains("put the key back"), "{said}");
+    assert!(said.contains("there is no key file") && said.contains("put the key back"), "{said}");
     let other = tempfile::tempdir().unwrap();
     output_of(panoptes(other.path()).arg("import").arg(&log));
     std::fs::copy(other.path().join("key"), home.path().join("key")).unwrap();
     for arguments in [&["search", "x"][..], &["alerts", "list"]] {
         let said = complaint_of(panoptes(home.path()).args(arguments));
-        assert!(said.contains("key"), "{said}");
+        assert!(said.contains("opens none of them") && said.contains("slot 1: key"), "{said}");
     }
 }
 

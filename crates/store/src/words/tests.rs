@@ -6,7 +6,7 @@ use panoptes_seal::{ChunkOpener, ChunkSealer, KeyEncryptionKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::{Disk, DiskFile as _, SimDisk};
+use crate::disk::{Disk, SimDisk};
 
 const DIGEST: [u8; 32] = [7; 32];
 const SEGMENT: &str = "segments/x.segment";
@@ -141,7 +141,8 @@ fn a_sidecar_of_version_1_can_still_be_read() {
         std::fs::write(&path, ChunkSealer::seal_all(&key(), &sidecar).unwrap()).unwrap();
     }
     let store = store_of(&ChunkOpener::open_all(&key(), &std::fs::read(path).unwrap()).unwrap());
-    for (query, expected) in [("failed", &[0][..]), ("Password", &[0, 1]), ("JÜRGEN", &[1]), ("get", &[2]), ("x", &[])] {
+    for (query, expected) in [("failed", &[0][..]), ("Password", &[0, 1]), ("JÜRGEN", &[1]), ("get", &[2]), ("x", &[])]
+    {
         assert_eq!(groups_with(&store, &word(query)), expected, "{query}");
     }
 }
