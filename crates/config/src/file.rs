@@ -350,6 +350,9 @@ pub struct StoreSection {
     /// Memory for all searches together; a search that needs more is refused.
     #[schemars(range(min = 1_048_576, max = 68_719_476_736_u64))]
     pub query_bytes_max: u64,
+    /// A search ends after this time with what it has found; 0 is never.
+    #[schemars(range(max = 86_400))]
+    pub query_seconds_max: u32,
 }
 
 impl Default for StoreSection {
@@ -360,6 +363,7 @@ impl Default for StoreSection {
             log_file_bytes_max: 64 << 20,
             hot_bytes_max: 24 << 20,
             query_bytes_max: 64 << 20,
+            query_seconds_max: 300,
         }
     }
 }

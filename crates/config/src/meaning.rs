@@ -149,6 +149,8 @@ pub struct StoreConfig {
     pub log_file_bytes_max: u64,
     pub hot_bytes_max: u64,
     pub query_bytes_max: u64,
+    /// `None`: as long as it takes.
+    pub query_time_max: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -310,6 +312,7 @@ impl Reader<'_> {
                 log_file_bytes_max: store.log_file_bytes_max,
                 hot_bytes_max: store.hot_bytes_max,
                 query_bytes_max: store.query_bytes_max,
+                query_time_max: Some(seconds(store.query_seconds_max)).filter(|it| !it.is_zero()),
             },
             never_seen: never_seen.enabled.then_some(NeverSeenConfig {
                 learn_events: never_seen.learn_events,

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Find events in the evidence
     #[command(
-        after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   AND  OR  NOT  -word  ( )"
+        after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search 'event.outcome:failure @timestamp:>now-1d | top 5 source.ip'\n  panoptes search 'event.dataset:nginx.access | timechart 1h' --since 24h\n  panoptes search 'http.response.status_code:>=500 | stats count, p95(event.duration) by host.name'\n  panoptes search 'user.name:root' --histogram       # or --fields: which fields there are, with their values\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   field:/regular expression/   @timestamp:>now-1h   AND  OR  NOT  -word  ( )\nCommands: | count [by FIELDS]   | top [N] FIELD   | rare [N] FIELD   | timechart [1h] [by FIELD]   | distinct FIELD\n          | stats count, avg(F), sum(F), min(F), max(F), p95(F), distinct(F) [by FIELDS]\n          | where CONDITION   | sort [-]FIELD   | limit N   | fields FIELDS          docs/search.md has all of it"
     )]
     Search(SearchArgs),
     /// Read all evidence and say what is missing, altered, truncated or unreadable
@@ -77,6 +77,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
     )]
     Verify(VerifyArgs),
+    /// Merge small segments now, as a running instance does by and by; after a large import
+    #[command(
+        after_help = "Example:\n  panoptes import old-logs/ && panoptes compact\n\nNot beside a running instance, which merges them itself."
+    )]
+    Compact,
     /// How each source of logs is doing: last seen, rate against its usual, what is not understood, lag
     #[command(
         after_help = "Examples:\n  panoptes sources\n  panoptes sources --since 24h --examples 3\n  panoptes sources --format jsonl | jq 'select(.state != \"ok\")'"
@@ -114,6 +119,10 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print the completion script of a shell
     Completions { shell: clap_complete::Shell },
+}
+
+fn parse_timeout(text: &str) -> Result<std::time::Duration, String> {
+    if text == "0" { Ok(std::time::Duration::ZERO) } else { crate::time::parse_duration(text) }
 }
 
 /// How a listing is written.
@@ -275,7 +284,7 @@ pub(crate) struct EntityArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
-    /// The query; empty finds everything
+    /// The query, and commands on what it finds; empty finds everything
     #[arg(value_name = "QUERY", default_value = "")]
     pub(crate) query: String,
     /// Ask in SQL over the table `events` instead
@@ -290,6 +299,15 @@ pub(crate) struct SearchArgs {
     /// At most so many events, newest first
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
+    /// Count the events over time instead of listing them
+    #[arg(long, conflicts_with_all = ["sql", "fields"])]
+    pub(crate) histogram: bool,
+    /// List the fields instead of the events: how many events have each, and its most frequent values
+    #[arg(long, conflicts_with = "sql")]
+    pub(crate) fields: bool,
+    /// End after this time with what was found until then, for example 30s; 0 is never (default: store.query_seconds_max)
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<std::time::Duration>,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Print what was read and pruned on standard error

@@ -87,7 +87,7 @@ impl Table {
 }
 
 /// A cell as people read it. Control characters are escaped: log text is hostile and must not drive a terminal.
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => harmless(text),

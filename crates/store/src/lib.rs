@@ -14,7 +14,7 @@
 //! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
 //! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
-//!   become large ones; `words/`: by what a search leaves them out.
+//!   become large ones; [`words`]: by what a search leaves them out.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
@@ -40,7 +40,7 @@ pub mod search;
 mod segment;
 mod store;
 pub mod verify;
-mod words;
+pub mod words;
 
 pub use crate::compact::CompactError;
 pub use crate::segment::SegmentWriteError;

@@ -96,6 +96,8 @@ pub(crate) struct SegmentStore {
     cache: Mutex<ChunkCache>,
     damage: Mutex<Damage>,
     opened: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_opened: AtomicU64,
 }
 
 impl SegmentStore {
@@ -108,6 +110,8 @@ impl SegmentStore {
             cache: Mutex::new(ChunkCache::new(CHUNK_CACHE_BYTES_MAX)),
             damage: Mutex::default(),
             opened: AtomicU64::new(0),
+            bytes_read: AtomicU64::new(0),
+            bytes_opened: AtomicU64::new(0),
         }
     }
 
@@ -126,6 +130,12 @@ impl SegmentStore {
     /// How many times a segment was opened: what pruning saves shows here.
     pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes were read from the disk so far, and how many of plaintext came of them. What the cache had does
+    /// not count.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.bytes_read.load(Ordering::Relaxed), self.bytes_opened.load(Ordering::Relaxed))
     }
 
     /// Plaintext size of the segment `name`.
@@ -206,6 +216,7 @@ impl SegmentStore {
                 offset: on_disk.start,
                 source: Arc::new(error),
             })?;
+            self.bytes_read.fetch_add(sealed.len() as u64, Ordering::Relaxed);
             for (chunk, sealed) in run.zip(sealed.chunks(CHUNK_SEALED_BYTES)) {
                 let plaintext = chunk * chunk_bytes..(chunk + 1) * chunk_bytes;
                 let opened: Bytes = segment
@@ -217,6 +228,7 @@ impl SegmentStore {
                         source: Arc::new(error),
                     })?
                     .into();
+                self.bytes_opened.fetch_add(opened.len() as u64, Ordering::Relaxed);
                 lock(&self.cache).put((segment.number, chunk), opened.clone());
                 if let Some(part) = parts.get_mut((chunk - chunks.start) as usize) {
                     *part = Some(opened);

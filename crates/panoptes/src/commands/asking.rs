@@ -1,6 +1,7 @@
 //! The evidence of the data folder, opened to be asked: by whoever lists something of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use panoptes_catalog::OpenMode;
@@ -10,7 +11,9 @@ use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Timestamp};
 use panoptes_store::StoreReader;
 use panoptes_store::pivot::FieldValue;
-use panoptes_store::search::{Evidence, Found, SearchOptions, SearchRequest, Searcher, Table};
+use panoptes_store::search::{
+    Evidence, Found, Reason, SearchOptions, SearchRequest, Searcher, Stop, Table, TableRequest, UnknownField,
+};
 
 use crate::cli::Global;
 use crate::surroundings;
@@ -22,6 +25,8 @@ pub(super) struct Asking {
     hot: Vec<Arc<EventBatch>>,
     searcher: Searcher,
     runtime: tokio::runtime::Runtime,
+    /// Ends what is asked.
+    stop: Stop,
 }
 
 impl Asking {
@@ -45,12 +50,28 @@ impl Asking {
             .enable_all()
             .build()
             .context("cannot start the runtime of queries")?;
-        Ok(Self { config, reader, hot, searcher, runtime })
+        Ok(Self { config, reader, hot, searcher, runtime, stop: Stop::default() })
     }
 
-    /// Events that are not in segments yet.
-    pub(super) fn hot_events(&self) -> usize {
-        self.hot.iter().map(|it| it.len()).sum()
+    /// From here on, questions end after `time_max`, or when somebody interrupts: with what was found until then.
+    pub(super) fn end_early(&self, time_max: Option<Duration>) {
+        if let Some(time_max) = time_max {
+            let stop = self.stop.clone();
+            self.runtime.spawn(async move {
+                tokio::time::sleep(time_max).await;
+                stop.stop(Reason::Time);
+            });
+        }
+        let stop = self.stop.clone();
+        self.runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.stop(Reason::Cancelled);
+            }
+        });
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     pub(super) fn search(&self, request: &SearchRequest) -> anyhow::Result<Found> {
@@ -58,7 +79,21 @@ impl Asking {
     }
 
     pub(super) fn sql(&self, text: &str, since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<Table> {
-        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until))?)
+        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until, &self.stop))?)
+    }
+
+    pub(super) fn table(&self, request: &TableRequest) -> anyhow::Result<Table> {
+        Ok(self.runtime.block_on(self.searcher.table(self.evidence(), request))?)
+    }
+
+    /// Names that no event has, with what was perhaps meant.
+    pub(super) fn unknown_fields(
+        &self,
+        names: &[&str],
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Vec<UnknownField> {
+        self.searcher.unknown_fields(self.evidence(), names, since, until)
     }
 
     /// The same for a question of ours: what cannot be read is told, and the rows come alone.

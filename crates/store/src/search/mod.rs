@@ -1,53 +1,66 @@
 //! Finds events, in memory and in segments alike.
 //!
 //! A search has two phases. The first reads only the columns that the query looks at and gives the places of the events
-//! that match, newest first, from the newest day back until there are enough. The second reads whole events by their
-//! place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened, nor those, and their
-//! row groups, that lack a word or value which the query needs (`prune.rs`).
+//! that match, newest first, from the newest segment back until no older one can add any. The second reads whole
+//! events by their place, some at a time ([`Found::next_rows`]). Segments outside the time asked for are not opened, nor
+//! those, and their row groups, that lack a word or value which the query needs (`prune.rs`).
 //!
 //! # Where to look first
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
 //! * `expr.rs`: the language in terms of the engine (DataFusion); `table.rs`: events as the engine's table.
 //!
 //! # Invariants
-//! * Nothing is written: a query that needs more memory than it may have fails, it does not spill.
+//! * Nothing is written: a query that needs more memory than it may have does not spill. It answers with what fitted and
+//!   says so ([`Partial`]), or fails.
+//! * A search can be ended at any time ([`Stop`]) and then answers with what it has.
 //! * A damaged segment costs its own events: the answer says which is missing ([`Found::warnings`]).
 
+mod answer;
 mod expr;
 mod fetch;
 mod item;
+mod names;
+mod pipes;
 mod prune;
 mod query;
 mod records;
 mod sql;
+mod stop;
 mod table;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Field, UInt32Type};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimestampNanosecondType, UInt32Type, UInt64Type};
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use panoptes_model::{EventBatch, FieldType, Schema, Timestamp};
 use panoptes_seal::{KeyEncryptionKey, plaintext_size};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
 
+pub use self::answer::{Make, TableRequest};
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
+pub use self::names::UnknownField;
+pub use self::pipes::{Aggregate, Ask, COMMANDS_MAX, Function, GroupOrder, Interval, Measure, OnRows, SortBy, Then};
 pub use self::prune::Pruning;
 use self::prune::need;
 pub use self::query::{Pattern, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_TERMS_MAX, Query, QueryError};
 pub use self::records::{RecordReader, RecordsError, StoredRecord};
 pub use self::sql::{SQL_ROWS_MAX, Table};
+pub use self::stop::{Partial, Reason, Stop};
 use self::table::{Events, Part, STORE_URL};
+pub use self::watch::Work;
+use self::watch::{Watch, add_metrics};
 use crate::disk::Disk;
 use crate::manifest::Segment;
 pub use crate::object::SegmentError;
@@ -67,8 +80,8 @@ const FETCH_ROWS: usize = 1_000;
 const FOOTER_CACHE_BYTES_MAX: usize = 16 << 20;
 /// How many footers a search keeps; beyond it they are read again when needed.
 const FOOTERS_MAX: usize = 64;
-/// How many days the first round looks at; each further round looks at twice as many.
-const FIRST_ROUND_DAYS: usize = 1;
+/// How many segments the first round looks at; each further round looks at twice as many.
+const FIRST_ROUND_SEGMENTS: usize = 1;
 
 /// What a searcher may use.
 #[derive(Clone, Copy, Debug)]
@@ -107,12 +120,14 @@ pub struct SearchRequest {
     /// How many to give; at most [`ROWS_MAX`].
     pub limit: usize,
     pub order: Order,
+    /// Ends the search early; what was found until then is the answer ([`Found::partial`]).
+    pub stop: Stop,
 }
 
 impl SearchRequest {
     /// The newest events that match, all times.
     pub fn new(query: Query, limit: usize) -> Self {
-        Self { query, since: None, until: None, now: None, limit, order: Order::NewestFirst }
+        Self { query, since: None, until: None, now: None, limit, order: Order::NewestFirst, stop: Stop::default() }
     }
 }
 
@@ -126,6 +141,10 @@ pub enum SearchError {
     MemoryExceeded { bytes_max: usize, source: Box<DataFusionError> },
     #[error("there is no column `{name}`{}", sql::hint(.nearest))]
     ColumnUnknown { name: String, nearest: Option<String> },
+    #[error("the rows have no column `{name}`; they have {columns}")]
+    RowColumnUnknown { name: String, columns: String },
+    #[error("`{measure}` needs numbers, and `{field}` has none; count, distinct, min and max take anything")]
+    NoNumbers { measure: String, field: String },
     #[error("the SQL cannot be understood: {problem}")]
     Sql { problem: String },
     #[error("the query failed")]
@@ -141,6 +160,8 @@ pub struct Searcher {
     schema: Arc<Schema>,
     runtime: Arc<RuntimeEnv>,
     options: SearchOptions,
+    /// The columns of segments, by their paths.
+    schemas: Mutex<HashMap<String, SchemaRef>>,
 }
 
 /// What a search looks at: what is in memory and which segments there are, at one moment.
@@ -170,7 +191,7 @@ impl Searcher {
             .map_err(engine_error)?;
         let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
         runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
-        Ok(Self { store, words, schema, runtime, options })
+        Ok(Self { store, words, schema, runtime, options, schemas: Mutex::default() })
     }
 
     /// How many times a segment was opened so far.
@@ -188,28 +209,78 @@ impl Searcher {
             filter(&query, &self.schema).map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
         let (since, until) = within(&query, request.since, request.until);
         let mut scope = self.scope(evidence, since, until);
+        let mut work = scope.work;
+        let need = need(&query, &self.schema);
+        let bytes_before = self.store.bytes();
         let limit = request.limit.min(ROWS_MAX);
         let mut hits: Vec<Hit> = Vec::new();
-        let rounds = rounds(&scope, request.order);
-        let need = need(&query, &self.schema);
-        let segments_of_other_times = evidence.segments.len() - scope.segments.len() - scope.warnings.len();
-        let mut pruning = Pruning { segments_of_other_times, ..Pruning::default() };
+        let mut partial = None;
         let mut segments_searched = 0;
-        for round in rounds {
-            // One more than asked for tells whether there are more.
-            let missing = limit + 1 - hits.len();
-            let mut looked_at = scope.narrowed(&round);
-            looked_at.segments = self.prune(looked_at.segments, &need, &mut pruning);
-            if looked_at.segments.is_empty() && looked_at.hot_rows.is_empty() {
-                continue;
+        let parts = scope.ordered(request.order);
+        let mut rest = parts.as_slice();
+        let mut is_first = true;
+        // What is in memory needs no segment; it is nearly always the newest.
+        let mut count = if scope.hot_rows.is_empty() { FIRST_ROUND_SEGMENTS } else { 0 };
+        loop {
+            let (mut looked_into, mut looked_at) = (Vec::new(), 0);
+            while let Some(next) = rest.get(looked_at) {
+                if looked_into.len() >= count || request.stop.reason().is_some() {
+                    break;
+                }
+                looked_into.extend(self.prune(vec![next.part.clone()], &need, &mut work.pruning));
+                looked_at += 1;
             }
-            segments_searched += looked_at.segments.len();
-            let found = self.round(&looked_at, &filter, missing, request.order, &mut scope.warnings).await?;
-            hits.extend(found);
-            if hits.len() > limit {
+            let (now, later) = rest.split_at(looked_at);
+            segments_searched += looked_into.len();
+            let ends: BTreeMap<String, Timestamp> = now
+                .iter()
+                .filter(|it| looked_into.iter().any(|part| part.file == it.part.file))
+                .map(|it| (it.part.file.clone(), it.time_max))
+                .collect();
+            let round = Round {
+                is_first: std::mem::take(&mut is_first),
+                parts: looked_into,
+                // One more than asked for tells whether there are more.
+                limit: limit + 1,
+                order: request.order,
+                worst: hits.get(limit).map(|it| it.time),
+            };
+            let watch = Watch::new(&request.stop);
+            match self.round(&mut scope, &filter, round, &watch, &mut work).await {
+                Ok(found) => hits.extend(found),
+                Err(SearchError::MemoryExceeded { .. }) if !hits.is_empty() => request.stop.stop(Reason::Memory),
+                Err(error) => return Err(error),
+            }
+            work.segments_opened += watch.segments_opened();
+            hits.sort_unstable_by_key(|it| (it.time, it.frame, it.index));
+            if request.order == Order::NewestFirst {
+                hits.reverse();
+            }
+            hits.truncate(limit + 1);
+            rest = later;
+            count = (count * 2).max(FIRST_ROUND_SEGMENTS);
+            let is_enough = hits.get(limit).zip(rest.first()).is_some_and(|(last, next)| match request.order {
+                Order::NewestFirst => last.time > next.time_max,
+                Order::OldestFirst => last.time < next.time_min,
+            });
+            if let Some(reason) = request.stop.reason() {
+                let ends = ends.iter().map(|it| (it.0.as_str(), *it.1)).collect();
+                let cut = watch.cut(&ends);
+                if cut.is_some() || !(rest.is_empty() || is_enough) {
+                    let of_rest = rest.iter().map(|it| it.time_max.saturating_add_nanos(1)).max();
+                    let is_known = request.order == Order::NewestFirst && cut.is_none_or(|it| it.1.is_some());
+                    let complete_since = cut.and_then(|it| it.1).max(of_rest).filter(|_| is_known);
+                    partial = Some(Partial { reason, complete_since });
+                }
+                break;
+            }
+            if is_enough || rest.is_empty() {
                 break;
             }
         }
+        work.bytes_read = self.store.bytes().0 - bytes_before.0;
+        work.bytes_opened = self.store.bytes().1 - bytes_before.1;
+        work.settle();
         let is_cut = hits.len() > limit;
         hits.truncate(limit);
         Ok(Found {
@@ -221,8 +292,9 @@ impl Searcher {
             warnings: scope.warnings,
             footers: HashMap::new(),
             is_cut,
+            partial,
+            work,
             segments_searched,
-            pruning,
         })
     }
 
@@ -257,44 +329,41 @@ impl Searcher {
                 None => warnings.push(SegmentError::size_impossible(&segment.file, segment.bytes)),
             }
         }
-        Scope { hot: evidence.hot, hot_rows, segments, since, until, warnings }
+        let segments_of_other_times = evidence.segments.len() - segments.len() - warnings.len();
+        let work = Work {
+            pruning: Pruning { segments_of_other_times, ..Pruning::default() },
+            events_in_memory: hot_rows.len() as u64,
+            segments: evidence.segments.len() as u64,
+            segments_in_time: segments.len() as u64,
+            ..Work::default()
+        };
+        Scope { hot: evidence.hot, hot_rows, segments, since, until, warnings, work }
     }
 
-    /// The first `limit` matches in a part of time. Damaged segments are left out, told, and not asked again.
+    /// The first matches in some segments. Damaged ones are left out, told, and not asked again.
     async fn round(
         &self,
-        scope: &Narrowed<'_>,
+        scope: &mut Scope<'_>,
         filter: &expr::Filter,
-        limit: usize,
-        order: Order,
-        warnings: &mut Vec<SegmentError>,
+        mut round: Round,
+        watch: &Arc<Watch>,
+        work: &mut Work,
     ) -> Result<Vec<Hit>, SearchError> {
-        let refs: Vec<RowRef> = scope.hot_rows.iter().map(|it| it.1.1).collect();
-        let batches: Vec<&EventBatch> = scope.hot.iter().map(|it| &**it).collect();
-        let hot = match refs.is_empty() {
+        let hot = match scope.hot_rows.is_empty() || !round.is_first {
             true => Vec::new(),
-            false => vec![with_row_numbers(&pivot_named(&batches, &refs, &filter.fields))],
+            false => vec![with_row_numbers(&scope.hot_columns(&filter.fields))],
         };
-        let mut parts: Vec<Part> = scope.segments.clone();
+        if hot.is_empty() && round.parts.is_empty() {
+            return Ok(Vec::new());
+        }
         loop {
             let mark = self.store.damage_mark();
-            match self.run(scope, filter, &hot, parts.clone(), limit, order).await {
-                Ok(hits) => {
-                    // `_row` of a hot event is its number in this round; make it that in the whole search.
-                    let whole = |mut hit: Hit| {
-                        if hit.segment.is_none() {
-                            hit.row = scope.hot_rows.get(hit.row as usize).map_or(0, |it| it.0);
-                        }
-                        hit
-                    };
-                    return Ok(hits.into_iter().map(whole).collect());
-                }
-                Err(error) => {
-                    let Some(damage) = self.leave_out_damaged(&mut parts, mark) else {
-                        return Err(engine_error(error, self.options.memory_bytes_max));
-                    };
-                    warnings.push(damage);
-                }
+            match self.run(scope, filter, &hot, &round, watch, work).await {
+                Ok(hits) => return Ok(hits),
+                Err(error) => match self.leave_out_damaged(&mut round.parts, mark) {
+                    Some(damage) => scope.warnings.push(damage),
+                    None => return Err(engine_error(error, self.options.memory_bytes_max)),
+                },
             }
         }
     }
@@ -311,29 +380,29 @@ impl Searcher {
 
     async fn run(
         &self,
-        scope: &Narrowed<'_>,
+        scope: &Scope<'_>,
         filter: &expr::Filter,
         hot: &[RecordBatch],
-        parts: Vec<Part>,
-        limit: usize,
-        order: Order,
+        round: &Round,
+        watch: &Arc<Watch>,
+        work: &mut Work,
     ) -> Result<Vec<Hit>, DataFusionError> {
-        let events = Events::new(columns(&filter.fields), hot, parts, Arc::clone(&self.store))?;
+        let parts = round.parts.clone();
+        let events = Events::new(columns(&filter.fields), hot, parts, Arc::clone(&self.store), watch)?;
         let context = self.context();
-        let mut frame = context.read_table(Arc::new(events))?.filter(filter.expr.clone())?;
-        if let Some(since) = scope.since {
-            frame = frame.filter(column(TIME).gt_eq(time_literal(since)))?;
+        let mut frame = scope.in_time(context.read_table(Arc::new(events))?.filter(filter.expr.clone())?)?;
+        let is_ascending = round.order == Order::OldestFirst;
+        if let Some(worst) = round.worst {
+            let (time, worst) = (column(TIME), time_literal(worst));
+            frame = frame.filter(if is_ascending { time.lt_eq(worst) } else { time.gt_eq(worst) })?;
         }
-        if let Some(until) = scope.until {
-            frame = frame.filter(column(TIME).lt(time_literal(until)))?;
-        }
-        let ascending = order == Order::OldestFirst;
-        let batches = frame
+        let frame = frame
             .select([SEGMENT, ROW, TIME, FRAME, INDEX].map(column))?
-            .sort([TIME, FRAME, INDEX].map(|it| column(it).sort(ascending, false)).to_vec())?
-            .limit(0, Some(limit))?
-            .collect()
-            .await?;
+            .sort([TIME, FRAME, INDEX].map(|it| column(it).sort(is_ascending, false)).to_vec())?
+            .limit(0, Some(round.limit))?;
+        let plan = frame.create_physical_plan().await?;
+        let batches = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx()).await?;
+        add_metrics(&plan, watch, work);
         Ok(batches.iter().flat_map(hits_of).collect())
     }
 
@@ -402,111 +471,78 @@ struct Scope<'e> {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     warnings: Vec<SegmentError>,
+    /// As far as it is known before anything is read.
+    work: Work,
 }
 
-/// What one round looks at.
-struct Narrowed<'e> {
-    hot: &'e [Arc<EventBatch>],
-    /// With the number of each in the whole scope.
-    hot_rows: Vec<(u32, (Timestamp, RowRef))>,
-    segments: Vec<Part>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl<'e> Scope<'e> {
-    fn narrowed(&self, round: &Round) -> Narrowed<'e> {
-        let hot_rows = self.hot_rows.iter().copied().enumerate().map(|(number, it)| (number as u32, it));
-        let damaged: HashSet<&str> = self.warnings.iter().map(SegmentError::segment).collect();
-        Narrowed {
-            hot: self.hot,
-            hot_rows: hot_rows.filter(|it| round.contains(it.1.0)).collect(),
-            segments: round
-                .segments
-                .iter()
-                .filter_map(|it| self.segments.get(it))
-                .filter(|it| !damaged.contains(it.part.file.as_str()))
-                .map(|it| it.part.clone())
-                .collect(),
-            since: self.since,
-            until: self.until,
+impl Scope<'_> {
+    /// The segments, so that what comes first in `order` comes first.
+    fn ordered(&self, order: Order) -> Vec<Candidate> {
+        let mut all: Vec<Candidate> = self.segments.values().cloned().collect();
+        match order {
+            Order::NewestFirst => all.sort_by_key(|it| std::cmp::Reverse((it.time_max, it.time_min))),
+            Order::OldestFirst => all.sort_by_key(|it| (it.time_min, it.time_max)),
         }
+        all
+    }
+
+    /// What is in memory, as columns: the fixed ones and `fields`.
+    fn hot_columns(&self, fields: &[(String, FieldType)]) -> RecordBatch {
+        let refs: Vec<RowRef> = self.hot_rows.iter().map(|it| it.1).collect();
+        let batches: Vec<&EventBatch> = self.hot.iter().map(|it| &**it).collect();
+        pivot_named(&batches, &refs, fields)
+    }
+
+    /// `frame` without what lies outside the time asked for.
+    fn in_time(&self, mut frame: DataFrame) -> Result<DataFrame, DataFusionError> {
+        if let Some(since) = self.since {
+            frame = frame.filter(column(TIME).gt_eq(time_literal(since)))?;
+        }
+        if let Some(until) = self.until {
+            frame = frame.filter(column(TIME).lt(time_literal(until)))?;
+        }
+        Ok(frame)
     }
 }
 
-/// A part of time: from `first` on, before `end`; `None` is without end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A part of a search: some segments, in the order of their times.
 struct Round {
-    first: Option<Timestamp>,
-    end: Option<Timestamp>,
-    /// The segments that lie in it, all of each.
-    segments: Vec<u32>,
+    /// What is in memory only is looked at with the first.
+    is_first: bool,
+    parts: Vec<Part>,
+    limit: usize,
+    order: Order,
+    /// Later ones than this are not wanted any more.
+    worst: Option<Timestamp>,
 }
 
-impl Round {
-    fn contains(&self, time: Timestamp) -> bool {
-        self.first.is_none_or(|it| time >= it) && self.end.is_none_or(|it| time < it)
-    }
-}
-
-/// Cuts time where no segment lies across, so that rounds can be searched one after the other: a few days first, then
-/// ever more.
-fn rounds(scope: &Scope<'_>, order: Order) -> std::vec::IntoIter<Round> {
-    let mut by_time: Vec<(u32, Timestamp, Timestamp)> =
-        scope.segments.iter().map(|(number, it)| (*number, it.time_min, it.time_max)).collect();
-    by_time.sort_by_key(|it| (it.1, it.2));
-    // Runs of segments that overlap, at least a day each: beginning, end, segments.
-    let mut runs: Vec<(Timestamp, Timestamp, Vec<u32>)> = Vec::new();
-    for (number, time_min, time_max) in by_time {
-        match runs.last_mut() {
-            Some((_, end, numbers)) if time_min <= *end || time_min.day() == end.day() => {
-                *end = time_max.max(*end);
-                numbers.push(number);
-            }
-            _ => runs.push((time_min, time_max, vec![number])),
-        }
-    }
-    if order == Order::NewestFirst {
-        runs.reverse();
-    }
-    let mut rounds: Vec<Round> = Vec::new();
-    let mut days = FIRST_ROUND_DAYS;
-    let mut runs = runs.as_slice();
-    while !runs.is_empty() {
-        let (now, later) = runs.split_at(days.min(runs.len()));
-        let segments = now.iter().flat_map(|it| it.2.iter().copied()).collect();
-        // Rounds meet at the edge of the one before; the outermost are open, for events that are only in memory.
-        let edge = now.last().filter(|_| !later.is_empty());
-        let (first, end) = match order {
-            Order::NewestFirst => (edge.map(|it| it.0), rounds.last().and_then(|it| it.first)),
-            Order::OldestFirst => {
-                let after = |it: &(Timestamp, Timestamp, Vec<u32>)| it.1.saturating_add_nanos(1);
-                (rounds.last().and_then(|it| it.end), edge.map(after))
-            }
-        };
-        rounds.push(Round { first, end, segments });
-        runs = later;
-        days *= 2;
-    }
-    if rounds.is_empty() {
-        rounds.push(Round { first: None, end: None, segments: Vec::new() });
-    }
-    rounds.into_iter()
-}
-
-/// The place of an event.
+/// The place of an event, and what it is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Hit {
     /// `None`: in memory.
     segment: Option<u32>,
     row: u32,
+    time: Timestamp,
+    frame: u64,
+    index: u32,
 }
 
 fn hits_of(batch: &RecordBatch) -> Vec<Hit> {
     let numbers = |name: &str| batch.column_by_name(name).and_then(|it| it.as_primitive_opt::<UInt32Type>());
-    let (Some(segments), Some(rows)) = (numbers(SEGMENT), numbers(ROW)) else { return Vec::new() };
+    let times = batch.column_by_name(TIME).and_then(|it| it.as_primitive_opt::<TimestampNanosecondType>());
+    let frames = batch.column_by_name(FRAME).and_then(|it| it.as_primitive_opt::<UInt64Type>());
+    let (Some(segments), Some(rows), Some(indexes)) = (numbers(SEGMENT), numbers(ROW), numbers(INDEX)) else {
+        return Vec::new();
+    };
+    let (Some(times), Some(frames)) = (times, frames) else { return Vec::new() };
     (0..batch.num_rows())
-        .map(|index| Hit { segment: (!segments.is_null(index)).then(|| segments.value(index)), row: rows.value(index) })
+        .map(|index| Hit {
+            segment: (!segments.is_null(index)).then(|| segments.value(index)),
+            row: rows.value(index),
+            time: Timestamp(times.value(index)),
+            frame: frames.value(index),
+            index: indexes.value(index),
+        })
         .collect()
 }
 
@@ -520,8 +556,9 @@ pub struct Found {
     warnings: Vec<SegmentError>,
     footers: HashMap<u32, ArrowReaderMetadata>,
     is_cut: bool,
+    partial: Option<Partial>,
+    work: Work,
     segments_searched: usize,
-    pruning: Pruning,
 }
 
 impl Found {
@@ -539,6 +576,16 @@ impl Found {
         self.is_cut
     }
 
+    /// Why not all that match were found, if so, and what was looked at.
+    pub fn partial(&self) -> Option<Partial> {
+        self.partial
+    }
+
+    /// What finding them cost.
+    pub fn work(&self) -> &Work {
+        &self.work
+    }
+
     /// How many segments were looked into.
     pub fn segments_searched(&self) -> usize {
         self.segments_searched
@@ -546,7 +593,7 @@ impl Found {
 
     /// Which segments and row groups were left out.
     pub fn pruning(&self) -> Pruning {
-        self.pruning
+        self.work.pruning
     }
 
     /// The segments that could not be read so far: their events are missing.

@@ -201,7 +201,7 @@ impl std::str::FromStr for Query {
     }
 }
 
-const NEVER_OPENED: &str = "this parenthesis was never opened; take it out, or quote it to find it";
+pub(super) const NEVER_OPENED: &str = "this parenthesis was never opened; take it out, or quote it to find it";
 
 /// Reads queries and, in `pipes.rs`, the commands behind them.
 pub(super) struct Parser<'q> {
@@ -255,6 +255,13 @@ impl<'q> Parser<'q> {
         self.rest().strip_prefix(keyword).is_some_and(|after| {
             after.chars().next().is_none_or(|it| it.is_whitespace() || matches!(it, '(' | ')' | '"'))
         })
+    }
+
+    /// The same for the small words of commands, which people write as they like.
+    pub(super) fn at_keyword_in_any_case(&self, keyword: &str) -> bool {
+        let rest = self.rest();
+        rest.get(..keyword.len()).is_some_and(|it| it.eq_ignore_ascii_case(keyword))
+            && rest.get(keyword.len()..).is_some_and(|it| it.chars().next().is_none_or(char::is_whitespace))
     }
 
     fn take_keyword(&mut self, keyword: &str) -> bool {

@@ -1,5 +1,6 @@
 //! SQL over the table `events`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -13,8 +14,10 @@ use panoptes_model::{EventBatch, Timestamp};
 
 use super::expr::{MatchesTest, column, id_text, time_literal};
 use super::fetch::SegmentFile;
+use super::stop::{Partial, Reason, Stop};
 use super::table::{Events, Part};
-use super::{Evidence, SearchError, Searcher, damage_behind, engine_error};
+use super::watch::{Watch, Work, add_metrics};
+use super::{Candidate, Evidence, Order, SearchError, Searcher, damage_behind, engine_error};
 use crate::object::SegmentError;
 use crate::pivot::{EVENT_ID, FieldValue, RowRef, SENT, TIME, cell, is_internal, pivot};
 
@@ -32,8 +35,12 @@ pub struct Table {
     pub rows: Vec<Vec<FieldValue>>,
     /// Whether there are more rows than an answer may have.
     pub is_cut: bool,
+    /// Why the answer is not of all events, if so, and of which it is.
+    pub partial: Option<Partial>,
     /// The segments that could not be read: their events are missing.
     pub warnings: Vec<SegmentError>,
+    /// What it cost.
+    pub work: Work,
 }
 
 impl Searcher {
@@ -46,7 +53,9 @@ impl Searcher {
         text: &str,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
+        stop: &Stop,
     ) -> Result<Table, SearchError> {
+        let bytes_before = self.store.bytes();
         let mut scope = self.scope(evidence, since, until);
         let refs: Vec<RowRef> = scope.hot_rows.iter().map(|it| it.1).collect();
         let batches: Vec<&EventBatch> = evidence.hot.iter().map(|it| &**it).collect();
@@ -55,9 +64,8 @@ impl Searcher {
         hot.iter().for_each(|it| columns.add_all(it.schema().fields().iter().map(|it| &**it)));
         let mut parts: Vec<Part> = Vec::new();
         // The newest first: their columns go before those of older ones.
-        let mut candidates: Vec<_> = scope.segments.values().collect();
-        candidates.sort_by_key(|it| std::cmp::Reverse(it.time_max));
-        for candidate in candidates {
+        let candidates = scope.ordered(Order::NewestFirst);
+        for candidate in &candidates {
             let part = candidate.part.clone();
             let file = SegmentFile { store: Arc::clone(&self.store), file: part.file.clone(), size: part.size };
             match file.metadata() {
@@ -74,18 +82,53 @@ impl Searcher {
         let columns = columns.finish();
         let names: Vec<String> = columns.iter().map(|it| it.name().clone()).collect();
         let Quoted { text, unknown } = quote_names(text, &names)?;
+        let mut work = scope.work;
+        let mut is_less = false;
         loop {
             let mark = self.store.damage_mark();
-            match self.run_sql(&text, &columns, &hot, parts.clone(), since, until).await {
+            let watch = Watch::new(stop);
+            match self.run_sql(&text, &columns, &hot, parts.clone(), (since, until), &watch, &mut work).await {
                 Ok((columns, rows, is_cut)) => {
-                    return Ok(Table { columns, rows, is_cut, warnings: scope.warnings });
+                    let partial = self.partial(&watch, &candidates, &parts, is_less);
+                    work.segments_opened = watch.segments_opened();
+                    work.bytes_read = self.store.bytes().0 - bytes_before.0;
+                    work.bytes_opened = self.store.bytes().1 - bytes_before.1;
+                    return Ok(Table { columns, rows, is_cut, partial, warnings: scope.warnings, work });
                 }
                 Err(error) => match self.leave_out_damaged(&mut parts, mark) {
                     Some(damage) => scope.warnings.push(damage),
-                    None => return Err(self.sql_error(error, &names, unknown)),
+                    None => match self.sql_error(error, &names, unknown.clone()) {
+                        // The newer half may fit.
+                        SearchError::MemoryExceeded { .. } if parts.len() > 1 => {
+                            is_less = true;
+                            parts.truncate(parts.len() / 2);
+                        }
+                        error => return Err(error),
+                    },
                 },
             }
         }
+    }
+
+    /// What the answer of `parts` covers of `candidates`, both newest first. `is_less`: some were left out for want of memory.
+    pub(super) fn partial(
+        &self,
+        watch: &Watch,
+        candidates: &[Candidate],
+        parts: &[Part],
+        is_less: bool,
+    ) -> Option<Partial> {
+        let read: HashSet<&str> = parts.iter().map(|it| it.file.as_str()).collect();
+        let is_read = |it: &&Candidate| read.contains(it.part.file.as_str());
+        let ends = candidates.iter().filter(is_read).map(|it| (it.part.file.as_str(), it.time_max)).collect();
+        if let Some((reason, complete_since)) = watch.cut(&ends) {
+            return Some(Partial { reason, complete_since });
+        }
+        if !is_less {
+            return None;
+        }
+        let missing = candidates.iter().filter(|it| !is_read(it)).map(|it| it.time_max).max();
+        Some(Partial { reason: Reason::Memory, complete_since: missing.map(|it| it.saturating_add_nanos(1)) })
     }
 
     async fn run_sql(
@@ -94,10 +137,11 @@ impl Searcher {
         columns: &[Field],
         hot: &[RecordBatch],
         parts: Vec<Part>,
-        since: Option<Timestamp>,
-        until: Option<Timestamp>,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+        watch: &Arc<Watch>,
+        work: &mut Work,
     ) -> Result<(Vec<String>, Vec<Vec<FieldValue>>, bool), DataFusionError> {
-        let events = Events::new(columns.to_vec(), hot, parts, Arc::clone(&self.store))?;
+        let events = Events::new(columns.to_vec(), hot, parts, Arc::clone(&self.store), watch)?;
         let context = self.context();
         let mut frame = context.read_table(Arc::new(events))?;
         if let Some(since) = since {
@@ -121,7 +165,10 @@ impl Searcher {
         let answer = context.sql_with_options(text, read_only).await?.limit(0, Some(SQL_ROWS_MAX + 1))?;
         let names = answer.schema().fields().iter().map(|it| it.name().clone()).collect();
         let mut rows = Vec::new();
-        for batch in answer.collect().await? {
+        let plan = answer.create_physical_plan().await?;
+        let batches = datafusion::physical_plan::collect(Arc::clone(&plan), context.task_ctx()).await?;
+        add_metrics(&plan, watch, work);
+        for batch in batches {
             let schema = batch.schema();
             for row in 0..batch.num_rows() {
                 let fields = schema.fields().iter().zip(batch.columns());
@@ -133,7 +180,7 @@ impl Searcher {
         Ok((names, rows, is_cut))
     }
 
-    fn sql_error(&self, error: DataFusionError, names: &[String], unknown: Option<String>) -> SearchError {
+    pub(super) fn sql_error(&self, error: DataFusionError, names: &[String], unknown: Option<String>) -> SearchError {
         let column_unknown = |name: String| SearchError::ColumnUnknown { nearest: nearest(&name, names), name };
         match error.find_root() {
             DataFusionError::SchemaError(schema, _) => match (&**schema, unknown) {
@@ -245,7 +292,7 @@ fn longest_name(tokens: &[Token], offered: &dyn Fn(&str) -> bool) -> Option<(Str
 }
 
 /// The name most like `name`, if one is at all.
-fn nearest(name: &str, names: &[String]) -> Option<String> {
+pub(super) fn nearest(name: &str, names: &[String]) -> Option<String> {
     let lower = name.to_lowercase();
     names
         .iter()

@@ -30,6 +30,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::expr::{Matches, Scope};
+use super::watch::{StoppableExec, Watch, WatchedReaders};
 use crate::object::SegmentStore;
 use crate::pivot::{LISTS_KEY, SEGMENT};
 use crate::words::Groups;
@@ -72,22 +73,24 @@ pub(super) struct Events {
     hot: Vec<RecordBatch>,
     parts: Vec<Part>,
     store: Arc<SegmentStore>,
+    watch: Arc<Watch>,
 }
 
 impl Events {
     /// A table with `columns` and `_segment`, which is null for events of `hot`. What a segment or a batch does not have
-    /// is null; what it has under another type is cast, or null where that fails.
+    /// is null; what it has under another type is cast, or null where that fails. `parts` are read in their order.
     pub(super) fn new(
         columns: Vec<Field>,
         hot: &[RecordBatch],
         parts: Vec<Part>,
         store: Arc<SegmentStore>,
+        watch: &Arc<Watch>,
     ) -> EngineResult<Self> {
         let table = TableSchema::builder(Arc::new(ArrowSchema::new(columns)))
             .with_table_partition_cols(vec![Arc::new(Field::new(SEGMENT, DataType::UInt32, true))])
             .build();
         let hot = hot.iter().map(|it| conform(it, table.table_schema())).collect::<EngineResult<_>>()?;
-        Ok(Self { table, hot, parts, store })
+        Ok(Self { table, hot, parts, store, watch: Arc::clone(watch) })
     }
 
     /// Reads `columns` (of the table) of the segments, as `partitions` streams.
@@ -104,6 +107,8 @@ impl Events {
             Arc::<SegmentStore>::clone(&self.store),
             state.runtime_env().cache_manager.get_file_metadata_cache(),
         );
+        let scan = self.watch.scan();
+        let readers = WatchedReaders { inner: Arc::new(readers), watch: Arc::clone(&self.watch), scan };
         let source = ParquetSource::new(self.table.clone())
             .with_table_parquet_options(datafusion::config::TableParquetOptions {
                 global: options,
@@ -122,7 +127,8 @@ impl Events {
             .with_expr_adapter(Some(Arc::new(ColumnsByName)))
             .with_projection_indices(Some(columns.to_vec()))?
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        let read = DataSourceExec::from_data_source(config);
+        Ok(Arc::new(StoppableExec::new(read, Arc::clone(&self.watch), scan)))
     }
 }
 

@@ -12,11 +12,11 @@ use crate::store::{Store, StoreOptions};
 const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
 const SECOND: i64 = Timestamp::NANOS_PER_SECOND;
 
-fn key() -> KeyEncryptionKey {
+pub(super) fn key() -> KeyEncryptionKey {
     KeyEncryptionKey::from_bytes([5; 32])
 }
 
-fn schema() -> Arc<Schema> {
+pub(super) fn schema() -> Arc<Schema> {
     let mut schema = Schema::ecs();
     schema.intern("x.ratio", FieldType::Float).unwrap();
     schema.intern("x.flag", FieldType::Boolean).unwrap();
@@ -29,7 +29,7 @@ fn batch_with(schema: Arc<Schema>, frame: u64, fill: impl FnOnce(&mut BatchWrite
     Arc::new(EventBatch::build(schema, FrameId(frame), now, vec![origin], String::new(), fill))
 }
 
-fn batch(frame: u64, fill: impl FnOnce(&mut BatchWriter<'_>)) -> Arc<EventBatch> {
+pub(super) fn batch(frame: u64, fill: impl FnOnce(&mut BatchWriter<'_>)) -> Arc<EventBatch> {
     batch_with(schema(), frame, fill)
 }
 
@@ -39,7 +39,7 @@ fn set(writer: &mut BatchWriter<'_>, name: &str, value: &str) {
 }
 
 /// One event with these fields.
-fn begin(writer: &mut BatchWriter<'_>, time: i64, original: &str, fields: &[(&str, &str)]) {
+pub(super) fn begin(writer: &mut BatchWriter<'_>, time: i64, original: &str, fields: &[(&str, &str)]) {
     writer.begin(original, 0, Timestamp(5), 0);
     writer.time(Timestamp(time));
     for (name, value) in fields {
@@ -48,29 +48,29 @@ fn begin(writer: &mut BatchWriter<'_>, time: i64, original: &str, fields: &[(&st
 }
 
 /// A store on a disk that is only in memory.
-struct Bed {
-    disk: Arc<SimDisk>,
-    store: Store,
-    searcher: Searcher,
+pub(super) struct Bed {
+    pub(super) disk: Arc<SimDisk>,
+    pub(super) store: Store,
+    pub(super) searcher: Searcher,
 }
 
 impl Bed {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let disk = Arc::new(SimDisk::new());
         let (store, _) = Store::open_on(Arc::<SimDisk>::clone(&disk), &key(), None, StoreOptions::default()).unwrap();
         let searcher = Searcher::new(Arc::<SimDisk>::clone(&disk), &key(), schema(), SearchOptions::default()).unwrap();
         Self { disk, store, searcher }
     }
 
-    fn keep(&self, batch: Arc<EventBatch>) {
+    pub(super) fn keep(&self, batch: Arc<EventBatch>) {
         self.store.keep(batch);
     }
 
-    fn seal(&self) {
+    pub(super) fn seal(&self) {
         self.store.seal(Timestamp(0)).unwrap();
     }
 
-    fn found(&self, request: &SearchRequest) -> Found {
+    pub(super) fn found(&self, request: &SearchRequest) -> Found {
         let (hot, segments) = self.store.snapshot();
         let evidence = Evidence { hot: &hot, segments: &segments };
         run(self.searcher.search(evidence, request)).unwrap()
@@ -85,16 +85,16 @@ impl Bed {
 
     fn sql(&self, text: &str) -> Result<Table, SearchError> {
         let (hot, segments) = self.store.snapshot();
-        run(self.searcher.sql(Evidence { hot: &hot, segments: &segments }, text, None, None))
+        run(self.searcher.sql(Evidence { hot: &hot, segments: &segments }, text, None, None, &Stop::default()))
     }
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 /// Three days, one segment each, and one event in memory.
-fn three_days() -> Bed {
+pub(super) fn three_days() -> Bed {
     let bed = Bed::new();
     bed.keep(batch(1, |writer| {
         begin(writer, 10, "Failed password for root", &[("source.ip", "10.0.0.1"), ("user.name", "root")]);
@@ -228,7 +228,13 @@ fn equality_is_looked_up_in_bloom_filters_unless_the_column_holds_lists() {
     let scope = plain.searcher.scope(Evidence { hot: &hot, segments: &segments }, None, None);
     let parts: Vec<Part> = scope.segments.values().map(|it| it.part.clone()).collect();
     let plan = run(async {
-        let events = Events::new(columns(&filter.fields), &[], parts, Arc::clone(&plain.searcher.store))?;
+        let events = Events::new(
+            columns(&filter.fields),
+            &[],
+            parts,
+            Arc::clone(&plain.searcher.store),
+            &Watch::new(&Stop::default()),
+        )?;
         let frame = plain.searcher.context().read_table(Arc::new(events))?.filter(filter.expr.clone())?;
         let batches = frame.select([column(ROW)])?.explain(false, true)?.collect().await?;
         Ok::<_, DataFusionError>(arrow::util::pretty::pretty_format_batches(&batches)?.to_string())
@@ -376,7 +382,7 @@ fn a_query_that_needs_too_much_memory_fails_and_writes_nothing() {
     let (hot, segments) = bed.store.snapshot();
     let evidence = Evidence { hot: &hot, segments: &segments };
     let grouped = "SELECT event.original, count(*) FROM events GROUP BY event.original ORDER BY 2";
-    let error = run(searcher.sql(evidence, grouped, None, None)).unwrap_err();
+    let error = run(searcher.sql(evidence, grouped, None, None, &Stop::default())).unwrap_err();
     assert!(matches!(error, SearchError::MemoryExceeded { bytes_max: 1_000, .. }), "{error:?}");
 }
 
@@ -387,42 +393,10 @@ fn an_empty_store_answers() {
     assert!(bed.sql("SELECT * FROM events").unwrap().rows.is_empty());
 }
 
-#[test]
-fn time_is_cut_where_no_segment_lies_across() {
-    let segment = |number: u32, from: i64, to: i64| {
-        let part = Part { file: String::new(), number, size: 0, sidecar_of: None, groups: None };
-        (number, Candidate { part, time_min: Timestamp(from), time_max: Timestamp(to) })
-    };
-    let scope = Scope {
-        hot: &[],
-        hot_rows: Vec::new(),
-        segments: [
-            segment(0, 0, DAY - 1),
-            segment(1, DAY, DAY + 5),
-            segment(2, DAY + 9, 3 * DAY),
-            segment(3, 3 * DAY + 7, 3 * DAY + 8),
-            segment(4, 9 * DAY, 9 * DAY),
-        ]
-        .into(),
-        since: None,
-        until: None,
-        warnings: Vec::new(),
-    };
-    let round = |first: Option<i64>, end: Option<i64>, segments: &[u32]| Round {
-        first: first.map(Timestamp),
-        end: end.map(Timestamp),
-        segments: segments.to_vec(),
-    };
-    let newest: Vec<_> = rounds(&scope, Order::NewestFirst).collect();
-    assert_eq!(newest, [round(Some(9 * DAY), None, &[4]), round(None, Some(9 * DAY), &[1, 2, 3, 0])]);
-    let oldest: Vec<_> = rounds(&scope, Order::OldestFirst).collect();
-    assert_eq!(oldest, [round(None, Some(DAY), &[0]), round(Some(DAY), None, &[1, 2, 3, 4])]);
-}
-
 // From here: any events, any query, against an evaluator that knows nothing of columns.
 
 #[derive(Clone, Debug)]
-struct Made {
+pub(super) struct Made {
     time: i64,
     original: &'static str,
     fields: Vec<(&'static str, MadeValue)>,
@@ -466,7 +440,7 @@ fn made_value() -> impl Strategy<Value = MadeValue> {
     ]
 }
 
-fn made() -> impl Strategy<Value = Made> {
+pub(super) fn made() -> impl Strategy<Value = Made> {
     let field = (proptest::sample::select(NAMES), made_value());
     (0..5_i64, 0..3_i64, proptest::sample::select(ORIGINALS), proptest::collection::vec(field, 2..9))
         .prop_map(|(day, second, original, fields)| Made { time: day * DAY + second * SECOND, original, fields })
@@ -497,7 +471,7 @@ fn made_test() -> impl Strategy<Value = Test> {
     ]
 }
 
-fn made_query() -> impl Strategy<Value = Query> {
+pub(super) fn made_query() -> impl Strategy<Value = Query> {
     let words: &[&str] = &["failed", "pass*", "*word*", "root", "7", "opened"];
     let leaf = prop_oneof![
         1 => Just(Query::All),
@@ -514,7 +488,7 @@ fn made_query() -> impl Strategy<Value = Query> {
     })
 }
 
-fn write(frame: u64, events: &[Made]) -> Arc<EventBatch> {
+pub(super) fn write(frame: u64, events: &[Made]) -> Arc<EventBatch> {
     batch(frame, |writer| {
         for made in events {
             writer.begin(made.original, 0, Timestamp(5), 0);
@@ -535,7 +509,7 @@ fn write(frame: u64, events: &[Made]) -> Arc<EventBatch> {
 }
 
 /// Whether an event matches, told from the event alone.
-fn matches(query: &Query, event: Event<'_>) -> bool {
+pub(super) fn matches(query: &Query, event: Event<'_>) -> bool {
     match query {
         Query::All => true,
         Query::Pattern(_) => unreachable!("none is made"),
@@ -671,7 +645,7 @@ proptest! {
             }
             let is_cut = ordered.len() > limit;
             ordered.truncate(limit);
-            let request = SearchRequest { query: query.clone(), since, until, now: None, limit, order };
+            let request = SearchRequest { query: query.clone(), since, until, now: None, limit, order, stop: Stop::default() };
             for (name, bed) in [("hot", &hot), ("cold", &cold), ("mixed", &mixed)] {
                 let mut found = bed.found(&request);
                 prop_assert_eq!(found.is_cut(), is_cut);
