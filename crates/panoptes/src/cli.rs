@@ -77,6 +77,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
     )]
     Verify(VerifyArgs),
+    /// Merge small segments now, as a running instance does by and by; after a large import
+    #[command(
+        after_help = "Example:\n  panoptes import old-logs/ && panoptes compact\n\nNot beside a running instance, which merges them itself."
+    )]
+    Compact,
     /// How each source of logs is doing: last seen, rate against its usual, what is not understood, lag
     #[command(
         after_help = "Examples:\n  panoptes sources\n  panoptes sources --since 24h --examples 3\n  panoptes sources --format jsonl | jq 'select(.state != \"ok\")'"

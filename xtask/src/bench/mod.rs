@@ -5,6 +5,7 @@ mod load;
 mod normalize;
 mod server;
 mod sigma;
+mod store;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,6 +17,7 @@ use self::load::Load;
 pub(crate) use self::normalize::normalize;
 use self::server::{Scratch, Server};
 pub(crate) use self::sigma::{correlation, entities, sigma};
+pub(crate) use self::store::store;
 use crate::run;
 
 /// How many events each load has, unless told otherwise: some 20 seconds' worth at the rate that is asked for.

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod asking;
+mod compact;
 mod config;
 mod demo;
 mod entity;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Compact => compact::run(&global),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),
         Command::Entity(args) => entity::run(&global, &args),
