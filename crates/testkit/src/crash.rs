@@ -2,8 +2,9 @@
 //!
 //! Goal: what was acknowledged is found afterwards exactly once, and each attack has exactly one alert that counts its
 //! stored events. Method: senders post small batches; after a random time the process is killed and started again on
-//! the same data, and sometimes killed once more before it is ready; at the end the whole store is read. Some rounds
-//! exchange the key meanwhile, with a process that is killed as well.
+//! the same data, and sometimes killed once more before it is ready; at the end the whole store is read, and verified.
+//! Some rounds exchange the key meanwhile, with a process that is killed as well; between some, `panoptes compact` is
+//! killed while it merges what the rounds before have left.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -60,6 +61,8 @@ pub struct CrashSummary {
     pub segments: u64,
     pub attacks: u64,
     pub alerts: u64,
+    /// `panoptes verify` found nothing.
+    pub verified: bool,
     pub lost: u64,
     pub doubled: u64,
     pub alerts_wrong: u64,
@@ -85,7 +88,11 @@ impl fmt::Display for CrashSummary {
         writeln!(f, "{acknowledged} acknowledged, {unknown} unknown, {stored} stored: {lost} lost, {doubled} doubled")?;
         let Self { attacks, alerts, alerts_wrong, segments, rotations, rotations_killed, .. } = self;
         writeln!(f, "{attacks} attacks over the threshold, {alerts} alerts, {alerts_wrong} of them wrong")?;
-        writeln!(f, "{segments} segments at the end; {rotations} keys exchanged, {rotations_killed} exchanges killed")?;
+        let verified = if self.verified { "verified" } else { "NOT VERIFIED" };
+        writeln!(
+            f,
+            "{segments} segments at the end, {verified}; {rotations} keys exchanged, {rotations_killed} exchanges killed"
+        )?;
         let phases: Vec<String> = self.kills.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
         write!(f, "killed while: {}", phases.join(", "))?;
         for complaint in &self.complaints {
@@ -111,12 +118,18 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
     let mut dice = fastrand::Rng::with_seed(plan.seed);
     let mut server = Server::of(binary).config(CONFIG).start();
     let (mut summary, mut sent) = (CrashSummary::default(), Sent::default());
+    let has_compact = server.command("compact").arg("--help").output().is_ok_and(|it| it.status.success());
     let (mut kills, mut round) = (0, 0);
     while kills < plan.kills {
         let phase = one_round(&mut server, round, &mut dice, &mut summary, &mut sent);
         kills += 1;
         *summary.kills.entry(phase).or_default() += 1;
         told(kills);
+        if kills < plan.kills && has_compact && dice.u8(..100) < 20 && is_killed_while_merging(&server, &mut dice) {
+            kills += 1;
+            *summary.kills.entry("merging segments").or_default() += 1;
+            told(kills);
+        }
         while kills < plan.kills && dice.u8(..100) < 15 {
             server.start_unready();
             std::thread::sleep(Duration::from_micros(dice.u64(..400_000)));
@@ -137,6 +150,7 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
         summary.complain(format!("the server did not end well: {}", server.stderr()));
     }
     compare(&server, round, &sent, &mut summary);
+    verify(&server, &mut summary);
     summary
 }
 
@@ -207,6 +221,29 @@ fn end_rotation(server: &Server, mut rotation: Child, is_killed: bool, summary: 
     {
         summary.rotations += 1;
         drop(std::fs::remove_file(old));
+    }
+}
+
+/// Merges segments while nothing else runs, and kills that. Gives whether it was under way.
+fn is_killed_while_merging(server: &Server, dice: &mut fastrand::Rng) -> bool {
+    let merging = server.command("compact").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut merging = merging.unwrap_or_else(|error| panic!("cannot start a compaction: {error}"));
+    std::thread::sleep(Duration::from_micros(dice.u64(..800_000)));
+    let is_under_way = matches!(merging.try_wait(), Ok(None));
+    drop(merging.kill());
+    drop(merging.wait());
+    is_under_way
+}
+
+/// Everything must be sound, too.
+fn verify(server: &Server, summary: &mut CrashSummary) {
+    match server.command("verify").output() {
+        Ok(output) if output.status.success() => summary.verified = true,
+        Ok(output) => {
+            let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            summary.complain(format!("`panoptes verify` is not content: {said}{told}"));
+        }
+        Err(error) => summary.complain(format!("`panoptes verify` cannot be started: {error}")),
     }
 }
 
