@@ -392,6 +392,56 @@ fn sql_sees_all_fields_and_needs_no_quotes_around_dots() {
     assert!(all.columns.iter().all(|it| !is_internal_name(it)), "{:?}", all.columns);
 }
 
+#[test]
+fn a_message_that_is_the_record_is_found_and_shown_as_it_was() {
+    let [hot, sealed, merged] = [0, 1, 2].map(|kind| {
+        let bed = Bed::new();
+        for frame in 1..=2 {
+            bed.keep(batch(frame, |writer| {
+                begin(writer, 10, "one and two", &[("message", "one and two")]);
+                begin(writer, 11, "two and three", &[("message", "three")]);
+                begin(writer, 12, "", &[("message", "")]);
+                begin(writer, 13, "four", &[]);
+                begin(writer, 14, "", &[]);
+                let message = writer.schema().id("message").unwrap();
+                writer.text_list(message, ["", ""]);
+            }));
+            if kind > 0 {
+                bed.seal();
+            }
+        }
+        if kind == 2 {
+            while bed.store.compact(Timestamp(9 * DAY), &|| true).unwrap().is_some() {}
+            assert_eq!(bed.store.snapshot().1.len(), 1);
+        }
+        bed
+    });
+    for query in [
+        "",
+        "two",
+        "-two",
+        "message:\"one and two\"",
+        "message:*two",
+        "message:*",
+        "-message:*",
+        "message:\"\"",
+        "message:/^.?$/",
+        "/^.$/",
+        "message:>o",
+        "message:\"\u{1f}\"",
+    ] {
+        assert_eq!(sealed.ids(query), hot.ids(query), "{query}");
+        assert_eq!(merged.ids(query), hot.ids(query), "{query}");
+    }
+    assert_eq!((sealed.ids("message:*two").len(), sealed.ids("one").len(), sealed.ids("message:*").len()), (2, 2, 8));
+    let rows = |bed: &Bed| bed.found(&SearchRequest::new(Query::All, 99)).all_rows().unwrap();
+    assert_eq!((rows(&sealed), rows(&merged)), (rows(&hot), rows(&hot)));
+    let text = "SELECT message, count(*) AS n FROM events WHERE message LIKE '%t%' GROUP BY message ORDER BY message";
+    let answers = [&hot, &sealed, &merged].map(|it| it.sql(text).unwrap().rows);
+    assert_eq!(answers[0].len(), 2);
+    assert!(answers.iter().all(|it| *it == answers[0]), "{answers:?}");
+}
+
 fn is_internal_name(name: &str) -> bool {
     crate::pivot::is_internal(name)
 }
