@@ -72,6 +72,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search 'event.outcome:failure @timestamp:>now-1d | top 5 source.ip'\n  panoptes search 'event.dataset:nginx.access | timechart 1h' --since 24h\n  panoptes search 'http.response.status_code:>=500 | stats count, p95(event.duration) by host.name'\n  panoptes search 'user.name:root' --histogram       # or --fields: which fields there are, with their values\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   field:/regular expression/   @timestamp:>now-1h   AND  OR  NOT  -word  ( )\nCommands: | count [by FIELDS]   | top [N] FIELD   | rare [N] FIELD   | timechart [1h] [by FIELD]   | distinct FIELD\n          | stats count, avg(F), sum(F), min(F), max(F), p95(F), distinct(F) [by FIELDS]\n          | where CONDITION   | sort [-]FIELD   | limit N   | fields FIELDS          docs/search.md has all of it"
     )]
     Search(SearchArgs),
+    /// How long evidence is kept: status and forecast, deleting now, legal holds
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  panoptes retention status\n  panoptes retention apply --dry-run\n  panoptes retention hold case-12 --source web1 --since 2024-01-01 --reason 'letter of 3 March'\n  panoptes retention release case-12 --reason closed\n\nWhat is kept for how long stands in the configuration ([store.retention]); a running instance deletes by itself what is due."
+    )]
+    Retention(RetentionCommand),
     /// Read all evidence and say what is missing, altered, truncated or unreadable
     #[command(
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
@@ -240,6 +246,59 @@ pub(crate) struct ImportArgs {
     /// Take in once more what was imported before
     #[arg(long)]
     pub(crate) again: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// What each policy covers, how much it grows, what is due, and when the disk fills
+    Status {
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Delete now what is due; not beside a running instance, which does it by itself
+    Apply {
+        /// Only say what would go, also beside a running instance
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Let nothing be deleted of what may belong to a case, also beside a running instance
+    Hold(HoldArgs),
+    /// End a hold; that there was one stays on record
+    Release {
+        /// The name of the hold
+        name: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List holds
+    Holds {
+        /// Also those that were released
+        #[arg(long)]
+        all: bool,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HoldArgs {
+    /// What to call it
+    pub(crate) name: String,
+    /// Events of this source; repeatable; without it of all
+    #[arg(long = "source", value_name = "NAME")]
+    pub(crate) sources: Vec<String>,
+    /// Events since: 7d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Events until, the same forms
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 #[derive(Args, Debug)]

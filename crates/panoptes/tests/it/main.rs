@@ -11,6 +11,7 @@ mod first_alert;
 mod import;
 mod keys;
 mod reload;
+mod retention;
 mod rules;
 mod scan;
 mod sealed;
