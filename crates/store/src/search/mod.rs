@@ -7,6 +7,7 @@
 //!
 //! # Where to look first
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
+//! * [`Ask`]: a query with commands. [`Searcher::table`]: their answers. [`LiveFilter`]: a query on events as they come.
 //! * `expr.rs`: the language in terms of the engine (DataFusion); `table.rs`: events as the engine's table.
 //!
 //! # Invariants
@@ -18,7 +19,9 @@
 mod answer;
 mod expr;
 mod fetch;
+mod folded;
 mod item;
+mod live;
 mod names;
 mod pipes;
 mod prune;
@@ -50,6 +53,7 @@ use parquet::errors::ParquetError;
 pub use self::answer::{Make, TableRequest};
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
+pub use self::live::LiveFilter;
 pub use self::names::UnknownField;
 pub use self::pipes::{Aggregate, Ask, COMMANDS_MAX, Function, GroupOrder, Interval, Measure, OnRows, SortBy, Then};
 pub use self::prune::Pruning;
