@@ -14,6 +14,7 @@ mod run;
 mod scan;
 mod search;
 mod sources;
+mod tail;
 
 use std::io::Write;
 
@@ -36,6 +37,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Tail(args) => tail::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),
         Command::Entity(args) => entity::run(&global, &args),
         Command::Alerts(command) => alerts::run(&global, &command),

@@ -117,12 +117,7 @@ fn serve(stream: UnixStream, key: &KeyEncryptionKey, taps: &Arc<Taps>, is_over: 
     follow(&mut wire, &query, &onlooker, is_over)
 }
 
-fn follow(
-    wire: &mut Wire<UnixStream>,
-    query: &Query,
-    onlooker: &Onlooker,
-    is_over: &AtomicBool,
-) -> anyhow::Result<()> {
+fn follow(wire: &mut Wire<UnixStream>, query: &Query, onlooker: &Onlooker, is_over: &AtomicBool) -> anyhow::Result<()> {
     // Made anew when other rules bring another schema.
     let mut ready: Option<(Arc<Schema>, LiveFilter)> = None;
     while !is_over.load(Ordering::Acquire) {

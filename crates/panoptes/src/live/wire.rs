@@ -22,11 +22,18 @@ const MAGIC: [u8; 4] = *b"PTL1";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Message {
-    Ask { query: String },
-    Refused { problem: String },
+    Ask {
+        query: String,
+    },
+    Refused {
+        problem: String,
+    },
     Begun,
     /// Events as JSON objects, and how many were lost before them.
-    Events { events: Vec<Box<serde_json::value::RawValue>>, dropped: u64 },
+    Events {
+        events: Vec<Box<serde_json::value::RawValue>>,
+        dropped: u64,
+    },
 }
 
 /// Why nothing more comes.
