@@ -44,11 +44,14 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask crash          kills the program at random moments while it works, and compares: --kills N (default 50), --seed S,
                              --binary PATH
   cargo xtask bench batch    parse, match and pivot of one batch, beside JSON trees
+  cargo xtask bench segments  sealing and compacting evidence: CPU, bytes on disk, look-ups in sidecars
   cargo xtask bench normalize  lines of several formats, beside VRL; ten services' formats beside all
   cargo xtask bench sigma    SigmaHQ over Windows events, beside rsigma-eval (--rounds N, --input mixed|processes|scripts)
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
   cargo xtask bench entities memory of profiles of users, hosts and addresses, up to a million of each
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
+  cargo xtask bench store    evidence beside ClickHouse and DuckDB, which it installs from PyPI: ingest, disk, questions
+                             (--windows N, --nginx N, --folder DIR keeps inputs and stores)
   cargo xtask help           this list
 ";
 
@@ -82,11 +85,13 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["score", suite, "--binary", binary] => score::run(Some(suite), Some(binary)),
         ["crash", options @ ..] => crash::run(options),
         ["bench", "batch"] => bench::batch(),
+        ["bench", "segments"] => bench::segments(),
         ["bench", "normalize"] => bench::normalize(),
         ["bench", "sigma", options @ ..] => bench::sigma(options),
         ["bench", "correlation"] => bench::correlation(),
         ["bench", "entities"] => bench::entities(),
         ["bench", "river", options @ ..] => bench::river(options),
+        ["bench", "store", options @ ..] => bench::store(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

@@ -10,7 +10,8 @@ use panoptes_seal::KeyEncryptionKey;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogError, FoldOutcome, Loss, OpenMode, SourcePosition,
+    AlertDetails, AlertFilter, AlertRecord, AlertStats, CatalogCheck, CatalogError, FoldOutcome, Loss, OpenMode,
+    SourcePosition,
 };
 
 /// See [`crate::Catalog`]; every call here waits for the one of the same name there.
@@ -44,6 +45,10 @@ impl Catalog {
 
     pub fn folded_through(&self) -> Result<FrameId, CatalogError> {
         self.runtime.block_on(self.inner.folded_through())
+    }
+
+    pub fn verify(&self) -> Result<CatalogCheck, CatalogError> {
+        self.runtime.block_on(self.inner.verify())
     }
 
     pub fn set_positions(&self, positions: &[SourcePosition]) -> Result<(), CatalogError> {

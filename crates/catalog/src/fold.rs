@@ -20,7 +20,7 @@ use crate::{Catalog, CatalogError};
 pub const POSITIONS_MAX: usize = 100_000;
 
 const FOLDED_THROUGH: &str = "folded_through";
-const POSITIONS: &str = "positions";
+pub(crate) const POSITIONS: &str = "positions";
 
 /// Up to where a source has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,6 +29,7 @@ mod losses;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod verify;
 
 pub use crate::actions::{ACTOR_BYTES_MAX, NOTE_BYTES_MAX};
 pub use crate::alerts::{
@@ -39,3 +40,4 @@ pub use crate::error::CatalogError;
 pub use crate::fold::{FoldOutcome, POSITIONS_MAX, SourcePosition};
 pub use crate::losses::{LOSSES_MAX, Loss};
 pub use crate::stats::{AlertStats, EntityCount, RuleCount, TOP_MAX};
+pub use crate::verify::CatalogCheck;

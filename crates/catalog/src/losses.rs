@@ -10,7 +10,7 @@ use crate::{Catalog, CatalogError};
 /// How many rows are kept (one for each hour, source and reason); beyond it those of the oldest hours go.
 pub const LOSSES_MAX: usize = 65_536;
 
-const LOSSES: &str = "losses";
+pub(crate) const LOSSES: &str = "losses";
 const HOUR_SECONDS: i64 = 3_600;
 
 /// Records of one source that met one fate in one hour.

@@ -39,5 +39,7 @@ mod text;
 
 pub use crate::context::{Clock, Context, InputError};
 pub use crate::counters::{Counters, DropReason, RejectReason, SourceCounts, SourceTotals};
-pub use crate::sink::{Committed, Depth, Full, Pending, Sink, SinkError, SinkLimits, Submission, Submissions, Ticket};
+pub use crate::sink::{
+    Committed, Depth, Full, Line, Pending, Sink, SinkError, SinkLimits, Submission, Submissions, Ticket,
+};
 pub use crate::source::{SourceInvalid, check_source};

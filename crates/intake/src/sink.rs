@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -76,10 +77,14 @@ impl Sink {
 
     /// Waits until there is room. Batches become durable in the order in which they were enqueued.
     pub async fn enqueue(&self, batch: RawBatch) -> Result<Pending, SinkError> {
+        self.enqueue_with(batch, None).await
+    }
+
+    async fn enqueue_with(&self, batch: RawBatch, line: Option<Line>) -> Result<Pending, SinkError> {
         let weight = self.weight(&batch);
         let permit = Arc::clone(&self.bytes).acquire_many_owned(weight).await.map_err(|_| SinkError::Stopped)?;
         let place = self.queue.reserve().await.map_err(|_| SinkError::Stopped)?;
-        let (submission, pending) = submission(batch, permit);
+        let (submission, pending) = submission(batch, permit, line);
         place.send(submission);
         Ok(pending)
     }
@@ -94,6 +99,11 @@ impl Sink {
         block_on(self.enqueue(batch))
     }
 
+    /// [`blocking_enqueue`](Self::blocking_enqueue) in a line: once one batch of it failed, all behind it do.
+    pub fn blocking_enqueue_in(&self, line: &Line, batch: RawBatch) -> Result<Pending, SinkError> {
+        block_on(self.enqueue_with(batch, Some(line.clone())))
+    }
+
     /// Does not wait for room. The future then waits until the batch is durable.
     pub fn try_commit(&self, batch: RawBatch) -> Result<Pending, Full> {
         let Ok(permit) = Arc::clone(&self.bytes).try_acquire_many_owned(self.weight(&batch)) else {
@@ -101,7 +111,7 @@ impl Sink {
         };
         match self.queue.try_reserve() {
             Ok(place) => {
-                let (submission, pending) = submission(batch, permit);
+                let (submission, pending) = submission(batch, permit, None);
                 place.send(submission);
                 Ok(pending)
             }
@@ -128,10 +138,15 @@ impl Sink {
     }
 }
 
-fn submission(batch: RawBatch, permit: OwnedSemaphorePermit) -> (Submission, Pending) {
+fn submission(batch: RawBatch, permit: OwnedSemaphorePermit, line: Option<Line>) -> (Submission, Pending) {
     let (done, answer) = oneshot::channel();
-    (Submission { batch, ticket: Ticket { done, _permit: permit } }, Pending { answer })
+    (Submission { batch, ticket: Ticket { done, line, _permit: permit } }, Pending { answer })
 }
+
+/// Batches of which none may become durable after an earlier one did not: where reading goes on is then what the last
+/// durable one says. A clone is the same line.
+#[derive(Clone, Debug, Default)]
+pub struct Line(Arc<AtomicBool>);
 
 /// Parks this thread until `future` is done. The queue needs no runtime, only someone to wake it.
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -219,6 +234,7 @@ pub struct Submission {
 #[must_use = "the input waits for an answer"]
 pub struct Ticket {
     done: oneshot::Sender<Result<Committed, SinkError>>,
+    line: Option<Line>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -229,7 +245,15 @@ impl Ticket {
     }
 
     pub fn failed(self, reason: impl Into<String>) {
+        if let Some(Line(is_broken)) = &self.line {
+            is_broken.store(true, Ordering::Release);
+        }
         self.answer(Err(SinkError::NotDurable { reason: reason.into() }));
+    }
+
+    /// Whether a batch before it in its line failed: then this one must fail too.
+    pub fn is_behind_a_failure(&self) -> bool {
+        self.line.as_ref().is_some_and(|it| it.0.load(Ordering::Acquire))
     }
 
     fn answer(self, answer: Result<Committed, SinkError>) {
@@ -265,6 +289,21 @@ mod tests {
         assert_eq!(failing.await, Err(SinkError::NotDurable { reason: "disk full".into() }));
         assert_eq!(forgotten.await, Err(SinkError::Stopped));
         assert_eq!(sink.depth().bytes, 0);
+    }
+
+    #[test]
+    fn nothing_passes_a_failure_in_its_line() {
+        let (sink, mut submissions) = Sink::channel(SinkLimits::default());
+        let line = Line::default();
+        let _in_line = [(); 3].map(|()| sink.blocking_enqueue_in(&line, batch(10)).unwrap());
+        let _other = sink.blocking_enqueue(batch(10)).unwrap();
+        let mut next = || submissions.try_recv().unwrap().ticket;
+        let first = next();
+        assert!(!first.is_behind_a_failure());
+        first.committed(FrameId(1));
+        next().failed("disk full");
+        assert!(next().is_behind_a_failure());
+        assert!(!next().is_behind_a_failure(), "what is in no line is not behind it");
     }
 
     #[tokio::test]

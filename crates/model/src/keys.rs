@@ -93,6 +93,20 @@ pub(crate) struct Translated {
     key: TranslatedKey,
     pub(crate) id: FieldId,
     pub(crate) tag: u16,
+    /// Where the key lies that came after this one the last time.
+    next: u16,
+    /// Between quotes it stands as it is: JSON needs no escape in it.
+    is_plain: bool,
+}
+
+impl Translated {
+    const NONE: Self =
+        Self { key: TranslatedKey { words: [0; 4], kind: u32::MAX }, id: FieldId(0), tag: 0, next: 0, is_plain: false };
+
+    /// In bytes.
+    fn length(&self) -> usize {
+        (self.key.kind & 0xff) as usize
+    }
 }
 
 impl TranslatedKey {
@@ -131,24 +145,59 @@ fn word(bytes: &[u8; 16], start: usize) -> u64 {
 /// From the keys of senders to the fields that they mean, two keys to a set: the older of them is forgotten.
 #[derive(Default)]
 pub(crate) struct TranslationCache {
-    /// Empty until something is put in.
-    sets: Box<[[Option<Translated>; 2]]>,
+    /// Empty until something is put in; a set is two entries that lie together.
+    entries: Box<[Translated]>,
+    /// Where the last key lies.
+    last: u16,
 }
 
 impl TranslationCache {
     #[inline]
-    pub(crate) fn get(&self, key: TranslatedKey) -> Option<Translated> {
-        let set = self.sets.get(key.set())?;
-        set.iter().flatten().find(|it| it.key == key).copied()
+    pub(crate) fn get(&mut self, key: TranslatedKey) -> Option<Translated> {
+        let first = 2 * key.set();
+        let set = self.entries.get(first..first + 2)?;
+        let way = set.iter().position(|it| it.key == key)?;
+        let found = set.get(way).copied();
+        self.follow((first + way) as u16);
+        found
     }
 
-    pub(crate) fn put(&mut self, key: TranslatedKey, id: FieldId, tag: u16) {
-        if self.sets.is_empty() {
-            self.sets = vec![[None; 2]; SETS].into_boxed_slice();
+    /// The key at `index` came after the last one.
+    #[inline]
+    fn follow(&mut self, index: u16) {
+        if let Some(last) = self.entries.get_mut(usize::from(self.last)) {
+            last.next = index;
         }
-        if let Some([first, second]) = self.sets.get_mut(key.set()) {
-            *second = first.replace(Translated { key, id, tag });
+        self.last = index;
+    }
+
+    /// What the key that begins `rest` means, if it is the one that came after the last key before; the length of the
+    /// key, behind which a quote stands, too. Records of one kind name their fields in one order.
+    #[inline]
+    pub(crate) fn foretold(&mut self, space: u8, rest: &str) -> Option<(Translated, usize)> {
+        let next = self.entries.get(usize::from(self.last))?.next;
+        let found = *self.entries.get(usize::from(next))?;
+        let length = found.length();
+        if !found.is_plain || rest.as_bytes().get(length) != Some(&b'"') {
+            return None;
         }
+        (TranslatedKey::of(space, rest.get(..length)?)? == found.key).then(|| {
+            self.last = next;
+            (found, length)
+        })
+    }
+
+    pub(crate) fn put(&mut self, key: TranslatedKey, text: &str, id: FieldId, tag: u16) {
+        if self.entries.is_empty() {
+            self.entries = vec![Translated::NONE; 2 * SETS].into_boxed_slice();
+        }
+        let first = 2 * key.set();
+        if let Some([newer, older]) = self.entries.get_mut(first..first + 2) {
+            *older = *newer;
+            let is_plain = text.bytes().all(|it| it >= b' ' && it != b'"' && it != b'\\');
+            *newer = Translated { key, id, tag, next: 0, is_plain };
+        }
+        self.follow(first as u16);
     }
 }
 
@@ -162,7 +211,7 @@ mod tests {
             let name = "x".repeat(length);
             let key = TranslatedKey::of(1, &name).unwrap();
             let mut cache = TranslationCache::default();
-            cache.put(key, FieldId(7), 3);
+            cache.put(key, &name, FieldId(7), 3);
             assert_eq!(cache.get(key).map(|it| (it.id, it.tag)), Some((FieldId(7), 3)));
             assert!(cache.get(TranslatedKey::of(2, &name).unwrap()).is_none());
             for at in 0..length {
@@ -180,10 +229,35 @@ mod tests {
         let mut cache = TranslationCache::default();
         let keys: Vec<_> = (0..10_000).filter_map(|n| TranslatedKey::of(0, &n.to_string())).collect();
         for (n, key) in keys.iter().enumerate() {
-            cache.put(*key, FieldId(n as u32), 0);
+            cache.put(*key, &n.to_string(), FieldId(n as u32), 0);
             assert_eq!(cache.get(*key).map(|it| it.id), Some(FieldId(n as u32)));
         }
         assert!(keys.iter().filter(|key| cache.get(**key).is_some()).count() <= 2 * SETS);
+    }
+
+    #[test]
+    fn the_key_that_came_next_is_foretold_and_no_other() {
+        let mut cache = TranslationCache::default();
+        let keys = ["UtcTime", "ProcessGuid", "a key of more than sixteen bytes", "Image", "with \\ in it", "last"];
+        for (n, key) in keys.iter().enumerate() {
+            cache.put(TranslatedKey::of(3, key).unwrap(), key, FieldId(n as u32), n as u16);
+        }
+        assert!(cache.foretold(3, "UtcTime\":1").is_none(), "nothing came after the last one yet");
+        for round in 0..3 {
+            for (n, key) in keys.iter().enumerate() {
+                for wrong in ["", "\"", "U", "Imagf\"", "UtcTime", "UtcTime2\"", "ProcessGuidx\""] {
+                    assert!(cache.foretold(3, wrong).is_none(), "{wrong}");
+                }
+                let rest = format!("{key}\":\"value\"");
+                assert!(cache.foretold(4, &rest).is_none(), "another space");
+                let foretold = cache.foretold(3, &rest).map(|(it, length)| (it.id, it.tag, length));
+                let is_known = round > 0 && n != 4 || round == 0 && n != 0 && n != 4;
+                assert_eq!(foretold, is_known.then_some((FieldId(n as u32), n as u16, key.len())), "{round} {key}");
+                if foretold.is_none() {
+                    assert!(cache.get(TranslatedKey::of(3, key).unwrap()).is_some());
+                }
+            }
+        }
     }
 
     #[test]

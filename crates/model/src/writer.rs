@@ -230,6 +230,15 @@ impl<'i> BatchWriter<'i> {
         }
     }
 
+    /// What the key that begins `rest` means in `space`, if it is the one that followed the last translated key before,
+    /// and the length of the key, behind which a quote stands. `None` says nothing. That the event has the key is for
+    /// the caller to [note](Self::see).
+    #[inline]
+    pub fn foretold(&mut self, space: u8, rest: &str) -> Option<(FieldId, u16, usize)> {
+        let (known, length) = self.translations.foretold(space, rest)?;
+        Some((known.id, known.tag, length))
+    }
+
     #[cold]
     #[inline(never)]
     fn translated_anew(
@@ -243,15 +252,15 @@ impl<'i> BatchWriter<'i> {
         let tag = translate(&mut name);
         let id = self.key(&name);
         self.scratch = name;
-        if let (Some(key), Some(id)) = (TranslatedKey::of(space, key), id) {
-            self.translations.put(key, id, tag);
+        if let (Some(known), Some(id)) = (TranslatedKey::of(space, key), id) {
+            self.translations.put(known, key, id, tag);
         }
         Some((id?, tag))
     }
 
-    /// Flags the event if it had a key of this field before.
+    /// Notes that the event has a key of this field; it is flagged if it had one before ([`Anomaly::KeyDuplicate`]).
     #[inline]
-    fn see(&mut self, id: FieldId) {
+    pub fn see(&mut self, id: FieldId) {
         let seen = match id.local_index() {
             None => self.fixed_seen.get_mut(id.0 as usize),
             Some(index) => {

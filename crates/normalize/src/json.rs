@@ -99,6 +99,16 @@ pub(crate) trait Names<'t> {
     /// but must be as before at the end.
     fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, first: u8) -> Leaf;
 
+    /// What the key means that begins `rest`, and its length, if that is already known.
+    fn foretold(&mut self, _writer: &mut BatchWriter<'_>, _rest: &str) -> Option<(FieldId, u16, usize)> {
+        None
+    }
+
+    /// What to do with the value of a key that was [foretold](Self::foretold) as `id` with `tag`.
+    fn leaf_of(&self, id: FieldId, _tag: u16, _first: u8) -> Leaf {
+        Leaf::Typed(id)
+    }
+
     /// The value of a leaf with this tag was written: it is the last field by now.
     fn wrote(&mut self, _writer: &BatchWriter<'_>, _tag: u16) {}
 
@@ -201,11 +211,25 @@ impl<'t, N: Names<'t>> Reader<'t, '_, N> {
         loop {
             self.skip_space();
             self.eat(b'"', Reason::KeyExpected)?;
-            let key = self.key(writer)?;
-            self.skip_space();
-            self.eat(b':', Reason::ColonExpected)?;
-            self.skip_space();
-            self.member(writer, key, depth)?;
+            match self.names.foretold(writer, self.text.get(self.at..).unwrap_or("")) {
+                Some((id, tag, length)) => {
+                    let key = self.slice(self.at, self.at + length);
+                    self.at += length + 1;
+                    self.colon()?;
+                    match self.peek() {
+                        Some(b'{') => self.nested(writer, Some(key), depth)?,
+                        first => {
+                            writer.see(id);
+                            self.leaf(writer, self.names.leaf_of(id, tag, first.unwrap_or(0)))?;
+                        }
+                    }
+                }
+                None => {
+                    let key = self.key(writer)?;
+                    self.colon()?;
+                    self.member(writer, key, depth)?;
+                }
+            }
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -216,6 +240,14 @@ impl<'t, N: Names<'t>> Reader<'t, '_, N> {
                 _ => return Err(self.malformed(Reason::CommaExpected)),
             }
         }
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Result<(), Malformed> {
+        self.skip_space();
+        self.eat(b':', Reason::ColonExpected)?;
+        self.skip_space();
+        Ok(())
     }
 
     /// A key whose opening quote has been read; `None`: it had escapes and lies decoded in `scratch`.
@@ -241,7 +273,13 @@ impl<'t, N: Names<'t>> Reader<'t, '_, N> {
             return self.nested(writer, key, depth);
         }
         let key = key.unwrap_or(&self.scratch);
-        match self.names.leaf(writer, &mut self.name, key, first) {
+        let leaf = self.names.leaf(writer, &mut self.name, key, first);
+        self.leaf(writer, leaf)
+    }
+
+    #[inline]
+    fn leaf(&mut self, writer: &mut BatchWriter<'_>, leaf: Leaf) -> Result<(), Malformed> {
+        match leaf {
             Leaf::Typed(id) => self.value(writer, id),
             Leaf::Text(id, tag) => {
                 self.value_as_text(writer, id)?;

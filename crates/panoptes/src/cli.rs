@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Take old logs into the evidence store, with detection
     #[command(
-        after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d"
+        after_help = "Example:\n  panoptes import old-logs/ --source legacy && panoptes search 'source.ip:203.0.113.9' --since 7d\n\nAn import that was interrupted goes on when it is started again: what is in the evidence already is left out."
     )]
     Import(ImportArgs),
     /// Find events in the evidence
@@ -77,6 +77,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes tail\n  panoptes tail 'event.outcome:failure -user.name:backup' -n 20\n  panoptes tail 'host.name:web*' --format jsonl | jq .message"
     )]
     Tail(TailArgs),
+    /// Read all evidence and say what is missing, altered, truncated or unreadable
+    #[command(
+        after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
+    )]
+    Verify(VerifyArgs),
+    /// Merge small segments now, as a running instance does by and by; after a large import
+    #[command(
+        after_help = "Example:\n  panoptes import old-logs/ && panoptes compact\n\nNot beside a running instance, which merges them itself."
+    )]
+    Compact,
     /// How each source of logs is doing: last seen, rate against its usual, what is not understood, lag
     #[command(
         after_help = "Examples:\n  panoptes sources\n  panoptes sources --since 24h --examples 3\n  panoptes sources --format jsonl | jq 'select(.state != \"ok\")'"
@@ -232,6 +242,24 @@ pub(crate) struct ImportArgs {
     /// Time zone of times without one (default UTC)
     #[arg(long, value_name = "ZONE")]
     pub(crate) time_zone: Option<String>,
+    /// Take in once more what was imported before
+    #[arg(long)]
+    pub(crate) again: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Read only segments sealed since: 25h, 7d, or a time; of older ones only that they are there with their size
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// A head that was exported before: the manifest must have got there, by the same entries
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// Write the end of the manifest's chain, signed, to this file if all is well; keep it on another machine
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_head: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

@@ -17,8 +17,9 @@ use panoptes_detect::DetectorOptions;
 use panoptes_engine::{Fold, FoldOptions, Preparer};
 use panoptes_intake::inputs::{
     ContainerConfig, ContainerInput, ElasticsearchInput, FileCheckpoint, FileCheckpoints, FileConfig, FileIdentity,
-    FileInput, HttpConfig, HttpInput, StartAt, StdinConfig, StdinInput, SyslogTcpConfig, SyslogTcpInput,
-    SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig, TcpInput,
+    FileInput, HttpConfig, HttpInput, ImportCheckpoints, ImportProgress, StartAt, StdinConfig, StdinInput,
+    SyslogTcpConfig, SyslogTcpInput, SyslogTlsConfig, SyslogTlsInput, SyslogUdpConfig, SyslogUdpInput, TcpConfig,
+    TcpInput,
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
@@ -56,7 +57,6 @@ pub(crate) struct ServerOptions {
 struct Core {
     pipeline: Pipeline,
     vitals: Arc<Vitals>,
-    positions: Vec<SourcePosition>,
     rules: usize,
     loaded: Loaded,
     /// Another way into the catalogue, for those who keep books.
@@ -96,7 +96,6 @@ impl Core {
         let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;
         let fold = restore_fold(&store, rules, fold)?;
-        let positions = catalog.positions().context("cannot read the catalogue")?;
         let for_books = surroundings::catalog(config, &key, OpenMode::Existing)?;
         let vitals = Arc::new(Vitals::default());
         let taps = Arc::new(Taps::default());
@@ -114,7 +113,7 @@ impl Core {
             vitals: Arc::clone(&vitals),
             taps: Arc::clone(&taps),
         })?;
-        Ok(Self { pipeline, vitals, positions, rules: count, loaded, catalog: for_books, key, taps })
+        Ok(Self { pipeline, vitals, rules: count, loaded, catalog: for_books, key, taps })
     }
 }
 
@@ -143,6 +142,15 @@ impl Importer {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How far files were imported before.
+    pub(crate) fn checkpoints(&self) -> ImportCheckpoints {
+        let mut known = ImportCheckpoints::default();
+        for position in &self.core.pipeline.positions {
+            known.note(&position.identity, position.position);
+        }
+        known
     }
 
     /// Waits until everything that was committed is detected on and in the catalogue.
@@ -194,7 +202,8 @@ impl Server {
             bound = Some(runtime.block_on(Inputs::bind(config))?);
             Ok(submissions)
         })?;
-        let Core { pipeline, vitals, positions, rules, loaded, catalog, key, taps } = core;
+        let Core { mut pipeline, vitals, rules, loaded, catalog, key, taps } = core;
+        let positions = std::mem::take(&mut pipeline.positions);
         // Looking on is no reason not to run.
         let listener = match Listener::start(&config.data_dir, key, taps) {
             Ok(listener) => Some(listener),
@@ -549,6 +558,10 @@ fn note_positions(positions: &mut BTreeMap<String, SourcePosition>, files: &File
 
 /// What a position is of: a path may name one file now and another after a rotation, and both may be under way.
 pub(crate) fn position_key(path: &str, identity: &str) -> String {
+    if let Ok(import) = identity.parse::<ImportProgress>() {
+        // Whatever it is called: a file that was moved is not imported again.
+        return import.file.key();
+    }
     let file = identity.parse::<FileIdentity>().map(|it| format!("{}:{}", it.device, it.inode)).unwrap_or_default();
     format!("{path}#{file}")
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
+use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use crate::SealError;
@@ -165,6 +165,25 @@ impl KeyEncryptionKey {
         Ok(DataKey(Zeroizing::new(bytes)))
     }
 
+    /// HMAC-SHA256 of `message` under the key for `purpose`: only who has this key can make or check it.
+    pub fn sign(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.hmac_key(purpose), message);
+        let mut out = [0; 32];
+        for (to, from) in out.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+
+    /// Whether [`sign`](Self::sign) gave `signature` for the same.
+    pub fn is_signed(&self, purpose: &str, message: &[u8], signature: &[u8; 32]) -> bool {
+        hmac::verify(&self.hmac_key(purpose), message, signature).is_ok()
+    }
+
+    fn hmac_key(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.derive(purpose).bytes())
+    }
+
     /// The key for `purpose`: always the same for the same purpose, and nothing can be learnt from one about another.
     pub fn derive(&self, purpose: &str) -> DataKey {
         DataKey(Zeroizing::new(expand(&self.bytes, &[b"panoptes derive v1\0", purpose.as_bytes()])))
@@ -217,12 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_holds_for_its_key_purpose_and_message() {
+        let [key, other] = [1, 2].map(|n| KeyEncryptionKey::from_bytes([n; KEY_BYTES]));
+        let signature = key.sign("head", b"message");
+        assert!(key.is_signed("head", b"message", &signature));
+        assert!(!key.is_signed("head", b"massage", &signature) && !key.is_signed("tail", b"message", &signature));
+        assert!(!other.is_signed("head", b"message", &signature));
+    }
+
+    #[test]
     fn hkdf_agrees_with_rfc_5869() {
         // Test case 3 of the RFC has an empty salt and info, but 22 bytes of input key material; ours always has 32.
         // So: the same construction by hand from HMAC, as RFC 5869 section 2 states it.
         let key = [9; KEY_BYTES];
-        let prk = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0; 32]), &key);
-        let okm = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, prk.as_ref()), b"info\x01");
+        let prk = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]), &key);
+        let okm = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, prk.as_ref()), b"info\x01");
         assert_eq!(&expand::<32>(&key, &[b"in", b"fo"])[..], okm.as_ref());
     }
 

@@ -362,7 +362,8 @@ impl KeySlots {
         self.generation
     }
 
-    fn is_genuine(&self, store_key: &KeyEncryptionKey) -> bool {
+    /// Whether the file is as whoever has the store key wrote it; new slots are.
+    pub fn is_genuine(&self, store_key: &KeyEncryptionKey) -> bool {
         let Some((content, tag)) = self.read.split_last_chunk::<MAC_BYTES>() else { return true };
         hmac::verify(&mac_key(store_key), content, tag).is_ok()
     }

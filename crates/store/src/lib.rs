@@ -10,10 +10,11 @@
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`verify`]: reads everything and says what is not as it should be.
 //! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
 //! * [`pivot`]: which columns events have in segments; `segment.rs`: how segments lie on disk; `compact/`: how small ones
-//!   become large ones; `words/`: by what a search leaves them out.
+//!   become large ones; [`words`]: by what a search leaves them out.
 //!
 //! # Invariants
 //! * Every byte in the data folder but names, sizes and the lock is sealed ([`panoptes_seal`]).
@@ -23,6 +24,7 @@
 //! * No clock: time arrives with the data.
 
 mod compact;
+mod damage;
 pub mod disk;
 pub mod keys;
 pub mod lock;
@@ -37,7 +39,8 @@ mod sealed_file;
 pub mod search;
 mod segment;
 mod store;
-mod words;
+pub mod verify;
+pub mod words;
 
 pub use crate::compact::CompactError;
 pub use crate::segment::SegmentWriteError;

@@ -58,6 +58,23 @@ impl DataLock {
     }
 }
 
+/// Whether a process holds the lock of `folder`. Changes nothing.
+///
+/// # Errors
+/// The file is there and cannot be asked.
+pub fn is_locked(folder: &Path) -> io::Result<bool> {
+    let file = match File::open(folder.join(NAME)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
@@ -74,6 +91,17 @@ fn read_pid(file: &mut File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_only_asks_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_locked(folder.path()).unwrap() && !folder.path().join(NAME).try_exists().unwrap());
+        let lock = DataLock::acquire(folder.path()).unwrap();
+        assert!(is_locked(folder.path()).unwrap());
+        drop(lock);
+        assert!(!is_locked(folder.path()).unwrap());
+        DataLock::acquire(folder.path()).unwrap();
+    }
 
     #[test]
     fn a_folder_in_use_names_who_uses_it_and_the_cure() {

@@ -26,9 +26,9 @@ use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
 pub use self::tend::Compaction;
 use self::tend::Tending;
 
-const LOG: &str = "log";
-const MANIFEST: &str = "manifest";
-const CHECKPOINT: &str = "checkpoint";
+pub(crate) const LOG: &str = "log";
+pub(crate) const MANIFEST: &str = "manifest";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINT_NEW: &str = "checkpoint.new";
 
 /// How long [`Store::keep`] waits for room. When sealing takes longer (a disk that is full or slow), the batch is kept
@@ -326,6 +326,8 @@ mod tend;
 
 #[cfg(test)]
 mod failures;
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

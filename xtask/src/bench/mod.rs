@@ -5,6 +5,7 @@ mod load;
 mod normalize;
 mod server;
 mod sigma;
+mod store;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,6 +17,7 @@ use self::load::Load;
 pub(crate) use self::normalize::normalize;
 use self::server::{Scratch, Server};
 pub(crate) use self::sigma::{correlation, entities, sigma};
+pub(crate) use self::store::store;
 use crate::run;
 
 /// How many events each load has, unless told otherwise: some 20 seconds' worth at the rate that is asked for.
@@ -28,7 +30,15 @@ const POLL: Duration = Duration::from_millis(100);
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 pub(crate) fn batch() -> anyhow::Result<bool> {
-    let arguments = ["bench", "--package", "panoptes-store", "--no-default-features", "--bench", "batch"];
+    of_store("batch")
+}
+
+pub(crate) fn segments() -> anyhow::Result<bool> {
+    of_store("segments")
+}
+
+fn of_store(name: &str) -> anyhow::Result<bool> {
+    let arguments = ["bench", "--package", "panoptes-store", "--no-default-features", "--bench", name];
     let mut bench = run::cargo();
     if let Some(corpora) = run::corpora() {
         bench.env("PANOPTES_CORPORA", corpora.canonicalize()?);

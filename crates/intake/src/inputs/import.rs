@@ -5,10 +5,11 @@
 //! format, and CSV by name. Synchronous, without a runtime. What cannot be read is a value
 //! with its path, position and reason, and the rest goes on. *Position* is the byte offset behind the record, after
 //! decompression; in an event log it is the event's number there (an exported log counts anew, so it may differ from
-//! the id that the event itself states).
+//! the id that the event itself states). What an import interrupted or finished before is left out: `resume.rs`.
 
 mod evtx;
 mod find;
+mod resume;
 mod text;
 
 use std::collections::VecDeque;
@@ -21,12 +22,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use panoptes_model::{Origin, RawBatch};
 
 use self::find::{Found, find};
+use self::resume::Skipper;
+pub use self::resume::{ImportCheckpoints, ImportIdentity, ImportProgress, ImportProgressMalformed};
 use self::text::{Item, Reader, Text};
 use super::InputKind;
 use crate::context::Clock;
 use crate::counters::{Counters, RejectReason};
 use crate::limits::{IMPORT_WHOLE_BYTES_MAX, STREAM_IN_FLIGHT_MAX};
-use crate::sink::{Pending, Sink, SinkError};
+use crate::sink::{Line, Pending, Sink, SinkError};
 
 pub(super) static KIND: InputKind = InputKind {
     name: "import",
@@ -149,6 +152,8 @@ pub struct Progress {
     pub bytes_total: u64,
     /// Records that lost their end because they were too long.
     pub cut: u64,
+    /// Records that were imported before.
+    pub skipped: u64,
 }
 
 /// The batches of an import, and between them what could not be read.
@@ -158,6 +163,10 @@ pub struct Import {
     files: VecDeque<Found>,
     readers: VecDeque<(String, Reader)>,
     open: Option<Text>,
+    known: ImportCheckpoints,
+    /// Of the open file; `None` where nothing tells it from others.
+    identity: Option<ImportIdentity>,
+    skipper: Skipper,
     ready: VecDeque<Item>,
     /// Of the open file.
     bytes_read: Arc<AtomicU64>,
@@ -180,6 +189,9 @@ impl Import {
             files,
             readers: VecDeque::new(),
             open: None,
+            known: ImportCheckpoints::default(),
+            identity: None,
+            skipper: Skipper::default(),
             ready: problems.into_iter().map(Err).collect(),
             bytes_read: Arc::default(),
             open_bytes: 0,
@@ -193,14 +205,20 @@ impl Import {
         self.readers.push_back((name.to_owned(), Box::new(reader)));
     }
 
+    /// Leaves out what was imported before.
+    pub fn resume(&mut self, known: ImportCheckpoints) {
+        self.known = known;
+    }
+
     pub fn progress(&self) -> Progress {
         // A file may have grown since it was found, or end before its end was reached.
         let open = self.bytes_read.load(Ordering::Relaxed).min(self.open_bytes);
-        Progress { bytes_done: self.progress.bytes_done + open, ..self.progress }
+        let skipped = self.progress.skipped + self.skipper.skipped;
+        Progress { bytes_done: self.progress.bytes_done + open, skipped, ..self.progress }
     }
 
-    /// Hands all batches to `sink` and waits until they are durable. `tell` hears of every problem, and of the
-    /// progress after every batch.
+    /// Hands all batches to `sink` and waits until they are durable; ends with the first that does not become so, and
+    /// then none after it has. `tell` hears of every problem, and of the progress after every batch.
     pub fn commit(
         mut self,
         sink: &Sink,
@@ -215,17 +233,20 @@ impl Import {
             summary.records += if result.is_ok() { records } else { 0 };
             result.map(drop)
         };
+        let line = Line::default();
         let mut failed = Ok(());
         while failed.is_ok()
             && let Some(item) = self.next()
         {
             match item {
+                // All of it was imported before.
+                Ok(batch) if batch.is_empty() => tell(self.progress(), None),
                 Ok(batch) => {
                     let records = batch.records.len() as u64;
                     let source = batch.origins.first().map(|it| it.source.clone()).unwrap_or_default();
                     let counts = counters.source(KIND.name, &source);
                     counts.received(records);
-                    match sink.blocking_enqueue(batch) {
+                    match sink.blocking_enqueue_in(&line, batch) {
                         Ok(pending) => flight.push_back((pending, source, records)),
                         Err(error) => {
                             counts.settle::<()>(&Err(error.clone()), records);
@@ -258,6 +279,7 @@ impl Import {
         let progress = self.progress();
         summary.files = progress.files_done;
         summary.cut = progress.cut;
+        summary.skipped = progress.skipped;
         failed.map(|()| summary)
     }
 
@@ -279,8 +301,11 @@ impl Import {
     /// Opens the next file. Returns whether there was one.
     fn open_next(&mut self) -> bool {
         let (path, reader): (PathBuf, io::Result<Reader>) = if let Some(found) = self.files.pop_front() {
-            let counted = |file| -> Reader { Box::new(Counted { inner: file, bytes: Arc::clone(&self.bytes_read) }) };
-            let reader = File::open(&found.path).map(counted);
+            let bytes = Arc::clone(&self.bytes_read);
+            let reader = File::open(&found.path).and_then(|file| -> io::Result<Reader> {
+                self.recognise(&file)?;
+                Ok(Box::new(Counted { inner: file, bytes }))
+            });
             self.open_bytes = found.bytes;
             (found.path, reader)
         } else if let Some((name, reader)) = self.readers.pop_front() {
@@ -303,8 +328,34 @@ impl Import {
         true
     }
 
+    /// Finds out whether the file was imported before, and how far.
+    fn recognise(&mut self, file: &File) -> io::Result<()> {
+        self.identity = ImportIdentity::of(file)?;
+        let done = match &self.identity {
+            Some(identity) => self.known.find(file, identity)?,
+            None => None,
+        };
+        self.skipper = Skipper::new(done.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Leaves out of the batches from the `first`th on what was imported before, and says in the others how far they
+    /// bring the file.
+    fn account(&mut self, first: usize, in_lines: bool) {
+        let Some(file) = self.identity else { return };
+        for batch in self.ready.iter_mut().skip(first).flatten() {
+            *batch = self.skipper.rest_of(std::mem::take(batch), in_lines);
+            let progress = ImportProgress { file, records: self.skipper.records() };
+            for origin in &mut batch.origins {
+                origin.identity = Some(progress.to_string());
+            }
+        }
+    }
+
     fn file_done(&mut self) {
         self.open = None;
+        self.identity = None;
+        self.progress.skipped += std::mem::take(&mut self.skipper).skipped;
         self.progress.files_done += 1;
         self.progress.bytes_done += std::mem::take(&mut self.open_bytes);
         self.bytes_read.store(0, Ordering::Relaxed);
@@ -321,7 +372,10 @@ impl Iterator for Import {
             }
             match &mut self.open {
                 Some(text) => {
-                    if text.step((self.clock)(), &mut self.ready, &mut self.progress.cut) {
+                    let (first, in_lines) = (self.ready.len(), text.is_in_lines());
+                    let is_done = text.step((self.clock)(), &mut self.ready, &mut self.progress.cut);
+                    self.account(first, in_lines);
+                    if is_done {
                         self.file_done();
                     }
                 }
@@ -344,6 +398,8 @@ pub struct ImportSummary {
     pub rejected: u64,
     /// Records that lost their end because they were too long.
     pub cut: u64,
+    /// Records that were imported before.
+    pub skipped: u64,
     pub problems: u64,
 }
 

@@ -23,7 +23,10 @@ pub use self::file::{
     VAR_LOG,
 };
 pub use self::http::{HttpConfig, HttpInput};
-pub use self::import::{FileProblem, Import, ImportConfig, ImportSummary, Problem, Progress};
+pub use self::import::{
+    FileProblem, Import, ImportCheckpoints, ImportConfig, ImportIdentity, ImportProgress, ImportProgressMalformed,
+    ImportSummary, Problem, Progress,
+};
 pub use self::journald::{JournaldConfig, JournaldInput, OwnService};
 pub use self::stdin::{StdinConfig, StdinInput};
 pub use self::syslog_tcp::{SyslogTcpConfig, SyslogTcpInput};

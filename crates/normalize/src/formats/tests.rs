@@ -15,15 +15,21 @@ fn now() -> Timestamp {
 }
 
 pub(crate) fn normalize(line: &[u8]) -> EventBatch {
+    normalize_all(&[line])
+}
+
+fn normalize_all(lines: &[&[u8]]) -> EventBatch {
     let mut records = RawBatch::new();
     let origin = records.origin(&Origin::default());
-    records.push(origin, now(), 1, line);
+    for line in lines {
+        records.push(origin, now(), 1, line);
+    }
     let frame = LogFrame { id: FrameId(1), now: now(), rules_epoch: 0, snapshots_epoch: 0, records };
     Normalizer::default().normalize(&Arc::new(Schema::ecs()), frame)
 }
 
-fn describe(batch: &EventBatch) -> String {
-    let event = batch.event(0).unwrap();
+fn describe(batch: &EventBatch, index: usize) -> String {
+    let event = batch.event(index).unwrap();
     let mut out = format!("{}{}\n", event.time(), if event.is_unparsed() { " unparsed" } else { "" });
     for (id, value) in event.fields() {
         out.push_str(&format!("{}: {}\n", batch.field_name(id), value.to_text()));
@@ -33,7 +39,14 @@ fn describe(batch: &EventBatch) -> String {
 
 /// Time and fields of `line`, one a line.
 pub(crate) fn fields(line: &str) -> String {
-    describe(&normalize(line.as_bytes()))
+    describe(&normalize(line.as_bytes()), 0)
+}
+
+/// The same of several lines of one frame.
+pub(crate) fn fields_together(lines: &[String]) -> Vec<String> {
+    let lines: Vec<&[u8]> = lines.iter().map(|it| it.as_bytes()).collect();
+    let batch = normalize_all(&lines);
+    (0..lines.len()).map(|index| describe(&batch, index)).collect()
 }
 
 #[track_caller]

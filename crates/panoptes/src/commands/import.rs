@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome>
     if let Some(source) = &args.source {
         panoptes_intake::check_source(source).with_context(|| format!("`{source}` cannot name a source"))?;
     }
-    let import = Import::new(
+    let mut import = Import::new(
         ImportConfig {
             paths: args.paths.iter().map(PathBuf::from).collect(),
             source: args.source.clone(),
@@ -40,16 +40,22 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome>
             counted.fetch_add(updates.iter().filter(|it| it.opened).count() as u64, Ordering::Relaxed);
         }),
     )?;
+    if !args.again {
+        import.resume(importer.checkpoints());
+    }
     let progress = import.progress();
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new(progress.bytes_total) } else { ProgressBar::hidden() };
     if let Ok(style) =
-        ProgressStyle::with_template("{spinner} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}")
+        ProgressStyle::with_template("{spinner} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {wide_bar}  {msg}")
     {
         bar.set_style(style);
     }
     let summary = import.commit(importer.sink(), importer.counters(), |progress, problem| {
         bar.set_position(progress.bytes_done);
+        if progress.files_total > 1 {
+            bar.set_message(format!("file {} of {}", progress.files_done + 1, progress.files_total));
+        }
         if let Some(problem) = problem {
             let at = problem.position.map(|it| format!(" at byte {it}")).unwrap_or_default();
             bar.suspend(|| {
@@ -59,7 +65,8 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome>
     });
     bar.finish_and_clear();
     importer.stop()?;
-    let summary = summary.context("the import did not finish; what was taken in is safe")?;
+    let summary = summary
+        .context("the import did not finish; what was taken in is safe, and the same command goes on from there")?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -71,6 +78,13 @@ pub(super) fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<Outcome>
         summary.problems,
         opened.load(Ordering::Relaxed)
     )?;
+    if summary.skipped > 0 {
+        writeln!(
+            out,
+            "{} records were left out because they were imported before; --again takes them in once more",
+            summary.skipped
+        )?;
+    }
     writeln!(out, "next: {} search '' --limit 10", console::program())?;
     if summary.records == 0 && summary.problems > 0 {
         anyhow::bail!("nothing could be read");

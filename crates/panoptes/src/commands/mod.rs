@@ -2,6 +2,7 @@
 
 mod alerts;
 mod asking;
+mod compact;
 mod config;
 mod demo;
 mod entity;
@@ -15,6 +16,7 @@ mod scan;
 mod search;
 mod sources;
 mod tail;
+mod verify;
 
 use std::io::Write;
 
@@ -38,6 +40,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
         Command::Tail(args) => tail::run(&global, &args),
+        Command::Compact => compact::run(&global),
+        Command::Verify(args) => verify::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),
         Command::Entity(args) => entity::run(&global, &args),
         Command::Alerts(command) => alerts::run(&global, &command),

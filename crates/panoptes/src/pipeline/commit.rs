@@ -30,6 +30,9 @@ pub(super) fn run(
     let mut number = 0;
     while let Some(submission) = submissions.blocking_recv() {
         let mut group = gather(submissions, submission);
+        for late in group.extract_if(.., |it| it.ticket.is_behind_a_failure()) {
+            late.ticket.failed("a batch before it was not written");
+        }
         let before = next;
         // Asked once per frame: all its events see these rules, whatever is loaded meanwhile.
         let preparer = in_force.get();

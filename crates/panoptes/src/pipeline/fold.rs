@@ -79,6 +79,10 @@ impl Folder {
         if self.pending_frames >= COMMIT_FRAMES_MAX { self.commit() } else { Ok(()) }
     }
 
+    pub(super) fn positions(&self) -> anyhow::Result<Vec<SourcePosition>> {
+        self.catalog.positions().context("cannot read the catalogue")
+    }
+
     /// Ends when the preparers have; gives the catalogue back.
     pub(super) fn run(mut self, frames: &Receiver<Numbered<PreparedFrame>>) -> anyhow::Result<Catalog> {
         // Bounded by what can be between committer and folder: two channels and the preparers' hands.

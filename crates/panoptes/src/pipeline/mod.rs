@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use panoptes_catalog::SourcePosition;
 use panoptes_catalog::blocking::Catalog;
 use panoptes_engine::{Fold, PreparedFrame, Preparer};
 use panoptes_intake::{Counters, Submissions};
@@ -105,6 +106,8 @@ struct Committed {
 pub(crate) struct Pipeline {
     /// Where other rules can be put in force.
     pub(crate) in_force: Arc<InForce>,
+    /// How far sources were read, with all that the log had.
+    pub(crate) positions: Vec<SourcePosition>,
     committer: JoinHandle<()>,
     preparers: Vec<JoinHandle<()>>,
     folder: JoinHandle<anyhow::Result<Catalog>>,
@@ -167,6 +170,8 @@ impl Pipeline {
         }
         drop(log);
         folder.commit()?;
+        // Not before: after a crash the catalogue is behind the log.
+        let positions = folder.positions()?;
         if under_other_rules > 0 {
             tracing::info!("the rules have changed since {under_other_rules} frames of the log: they meet today's");
         }
@@ -193,7 +198,7 @@ impl Pipeline {
         let folder = spawn("fold", move || folder.run(&from_prepare))?;
         let tender = tend::Tender::start(Arc::clone(&store), clock)?;
         vitals.ready.store(true, Ordering::Release);
-        Ok(Self { in_force, committer, preparers, folder, sealer, tender })
+        Ok(Self { in_force, positions, committer, preparers, folder, sealer, tender })
     }
 
     /// Waits for all threads; they end once every [`Sink`](panoptes_intake::Sink) of the queue is gone.

@@ -21,6 +21,16 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
+/// A place of a file that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) file: String,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    /// A write may be under way there.
+    pub(crate) is_newest: bool,
+}
+
 /// What the log held when it was opened.
 #[derive(Debug)]
 pub struct Recovery {
@@ -156,6 +166,40 @@ impl Recovery {
     /// the rest follows. `FrameId(0)` means "from the beginning, wherever that is".
     pub fn frames_after(&self, after: FrameId) -> Frames<'_> {
         Frames { recovery: self, index: 0, after, expected: None, reading: None, next: None }
+    }
+
+    /// How many bytes all files have.
+    pub(crate) fn bytes(&self) -> u64 {
+        let length = |file: &KnownFile| Some(self.open_file(&file.name.path(&self.folder)).ok()??.len().unwrap_or(0));
+        self.files.iter().filter_map(length).sum()
+    }
+
+    /// Every place that cannot be read, whether anything that counts lies there or not.
+    pub(crate) fn unreadable(&self) -> Vec<Unreadable> {
+        let mut found = Vec::new();
+        for (number, known) in self.files.iter().enumerate() {
+            let is_newest = number + 1 == self.files.len();
+            let file = known.name.path(&self.folder);
+            let Some(keys) = &known.keys else {
+                found.push(Unreadable { file, offset: 0, bytes: known.bytes, is_newest });
+                continue;
+            };
+            let Ok(Some(mut scanner)) = self.scanner(known.name, keys) else { continue };
+            let open = |number, prefix: &[u8], sealed| keys.open(number, prefix, sealed);
+            while let Ok(Some(item)) = scanner.next(&open) {
+                if let Item::Unreadable { offset, bytes } = item {
+                    found.push(Unreadable { file: file.clone(), offset, bytes, is_newest });
+                }
+            }
+        }
+        let stillborn = self.stillborn.iter();
+        found.extend(stillborn.map(|it| Unreadable {
+            file: it.path(&self.folder),
+            offset: 0,
+            bytes: 0,
+            is_newest: true,
+        }));
+        found
     }
 
     /// The frames of the last group in the newest file; none if there is none, or one of them cannot be read.

@@ -47,6 +47,7 @@ use std::io;
 use panoptes_model::Timestamp;
 use panoptes_seal::{HeaderKind, KeyId, SealError, Sha256};
 
+pub(crate) use self::reader::check;
 pub use self::reader::{Contents, history};
 pub use self::rows_digest::RowsDigest;
 pub use self::segment::{KIND_BYTES_MAX, KINDS_MAX, Kinds, Segment, Sidecar, sidecar_of};

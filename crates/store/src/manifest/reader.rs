@@ -117,6 +117,34 @@ pub fn history(
     }
 }
 
+/// What [`check`] found.
+pub(crate) struct Checked {
+    pub(crate) head: Head,
+    pub(crate) problems: Vec<ManifestProblem>,
+    /// Bytes that are no entry, with their number: also where what stood there is there once more, or was never
+    /// acknowledged.
+    pub(crate) unreadable: Vec<(u64, u64)>,
+    /// Length of the file.
+    pub(crate) end: u64,
+}
+
+/// As [`history`], and every byte that cannot be read is told. `None` if there is no manifest.
+pub(crate) fn check(
+    disk: &dyn Disk,
+    kek: &KeyEncryptionKey,
+    path: &str,
+    see: &mut dyn FnMut(&Entry),
+) -> Result<Option<Checked>, ManifestError> {
+    let Some((file, keys)) = open_existing(disk, kek, path)? else { return Ok(None) };
+    let end = file.len().map_err(disk_error("measure", path))?;
+    let mut head = keys.genesis;
+    let outcome = scan(file, &keys, path, &mut |entry| {
+        head = entry.head;
+        see(&entry);
+    })?;
+    Ok(Some(Checked { head, problems: outcome.problems, unreadable: outcome.unreadable, end }))
+}
+
 /// What the header of the file gives.
 pub(super) struct Keys {
     pub(super) sealer: ValueSealer,
@@ -164,6 +192,8 @@ pub(super) fn read_header(file: &dyn DiskFile, kek: &KeyEncryptionKey, path: &st
 
 struct Outcome {
     problems: Vec<ManifestProblem>,
+    /// Bytes that are no entry.
+    unreadable: Vec<(u64, u64)>,
     /// Where the last readable entry ends.
     end: u64,
     torn_bytes: u64,
@@ -192,12 +222,16 @@ fn scan(
     let path = || path.to_owned();
     let mut head = keys.genesis;
     let mut unreadable = None;
+    let mut all_unreadable = Vec::new();
     let mut end = start;
     let mut last = None;
     while let Some(item) = scanner.next(&open).map_err(disk_error("read", &path()))? {
         let (offset, number, plaintext) = match item {
             Item::Unreadable { offset, bytes } => {
                 unreadable = Some((offset, bytes));
+                if all_unreadable.len() < PROBLEMS_MAX {
+                    all_unreadable.push((offset, bytes));
+                }
                 continue;
             }
             Item::Record { offset, number, plaintext } => (offset, number, plaintext),
@@ -235,5 +269,5 @@ fn scan(
         }
         see(Entry { head, at: entry.at, change: entry.change.into() });
     }
-    Ok(Outcome { problems, end, torn_bytes: scanner.end().saturating_sub(end), last })
+    Ok(Outcome { problems, unreadable: all_unreadable, end, torn_bytes: scanner.end().saturating_sub(end), last })
 }

@@ -2,45 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use panoptes_model::{EventId, Origin, RawBatch, Schema};
+use panoptes_model::EventId;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::testing::{DAY, frame, key, open, prepared};
 use super::*;
 use crate::disk::SimDisk;
 use crate::disk::sim::Dice;
 use crate::pivot::rows;
-
-const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
-
-fn key() -> KeyEncryptionKey {
-    KeyEncryptionKey::from_bytes([5; 32])
-}
-
-fn frame(id: FrameId, texts: &[String]) -> LogFrame {
-    let mut records = RawBatch::new();
-    let origin = records.origin(&Origin { source: "s".into(), input: "tcp".into(), ..Origin::default() });
-    for (n, text) in texts.iter().enumerate() {
-        records.push(origin, Timestamp(id.0 as i64), n as u64 + 1, text.as_bytes());
-    }
-    LogFrame { id, now: Timestamp(i64::MAX), rules_epoch: 0, snapshots_epoch: 0, records }
-}
-
-/// Stands in for `prepare`: every record is an event, some days apart.
-fn prepared(frame: &LogFrame) -> Arc<EventBatch> {
-    let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
-    let schema = Arc::new(Schema::ecs());
-    Arc::new(EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
-        for (n, record) in frame.records.records.iter().enumerate() {
-            let original = std::str::from_utf8(frame.records.bytes_of(record)).unwrap();
-            writer.begin(original, 0, record.received_at, record.position);
-            writer.time(Timestamp((frame.id.0 as i64 + n as i64) % 3 * DAY));
-        }
-    }))
-}
-
-fn open(disk: &SimDisk) -> Result<(Store, Recovery), StoreError> {
-    Store::open_on(Arc::new(disk.clone()), &key(), None, StoreOptions::default())
-}
 
 /// Every event that a search would see, and how often.
 fn events(disk: &SimDisk, store: &Store) -> BTreeMap<EventId, (String, u32)> {

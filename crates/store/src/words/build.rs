@@ -17,7 +17,7 @@ use crate::segment::is_looked_up;
 const SAME_TEXT_SEED: u64 = !SEED;
 
 /// Writes the sidecar of one segment, a row group at a time.
-pub(crate) struct WordsWriter<W> {
+pub struct WordsWriter<W> {
     out: W,
     limits: Limits,
     tokenizer: Tokenizer,
@@ -41,7 +41,7 @@ struct Section {
 }
 
 impl<W: Write> WordsWriter<W> {
-    pub(crate) fn new(out: W, limits: Limits) -> Self {
+    pub fn new(out: W, limits: Limits) -> Self {
         Self {
             out,
             limits,
@@ -57,7 +57,7 @@ impl<W: Write> WordsWriter<W> {
     }
 
     /// Adds rows to the row group.
-    pub(crate) fn add(&mut self, rows: &RecordBatch) {
+    pub fn add(&mut self, rows: &RecordBatch) {
         for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
             let name = field.name().as_str();
             let (worded, looked_up) = (is_worded(name), is_looked_up(name));
@@ -78,7 +78,7 @@ impl<W: Write> WordsWriter<W> {
     }
 
     /// Ends the row group; the next begins.
-    pub(crate) fn end_group(&mut self) -> io::Result<()> {
+    pub fn end_group(&mut self) -> io::Result<()> {
         let has_all = self.has_all || self.terms.is_full;
         let count = if has_all { 0 } else { self.terms.len };
         if usize::from(self.section.groups) >= SECTION_GROUPS_MAX
@@ -101,7 +101,7 @@ impl<W: Write> WordsWriter<W> {
 
     /// Ends the sidecar of the segment whose file has this digest. Gives what it was written to: as an error if there was
     /// no place for all row groups, so that it is of no use.
-    pub(crate) fn finish(mut self, segment_digest: &[u8; 32]) -> io::Result<Result<W, W>> {
+    pub fn finish(mut self, segment_digest: &[u8; 32]) -> io::Result<Result<W, W>> {
         self.end_section()?;
         if self.sections > self.limits.sections_max {
             return Ok(Err(self.out));

@@ -45,14 +45,12 @@
 //! * Memory for writing is bounded ([`Limits`]), whatever the text.
 
 mod build;
-#[cfg(feature = "search")]
 mod read;
 mod table;
 mod tokens;
 
-pub(crate) use self::build::WordsWriter;
-#[cfg(feature = "search")]
-pub(crate) use self::read::{Groups, Need, WordsStore};
+pub use self::build::WordsWriter;
+pub use self::read::{Groups, Need, WordsError, WordsStore};
 #[cfg(feature = "search")]
 pub(crate) use self::tokens::{is_word, whole_words};
 
@@ -70,19 +68,17 @@ const DIRECTORY_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 64;
 
 /// What is looked up in a sidecar: the hash of a word or of a value.
-#[cfg(feature = "search")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Term(u64);
+pub struct Term(u64);
 
-#[cfg(feature = "search")]
 impl Term {
     /// That a looked-up column has this value.
-    pub(crate) fn value(column: &str, value: &str) -> Self {
+    pub fn value(column: &str, value: &str) -> Self {
         Self(tokens::hash(column_seed(SEED, column), value.as_bytes()))
     }
 
     /// The words of a text.
-    pub(crate) fn words(text: &str) -> Vec<Self> {
+    pub fn words(text: &str) -> Vec<Self> {
         let mut out = Vec::new();
         tokens::Tokenizer::default().each(SEED, text, |it| out.push(Self(it)));
         out
@@ -95,7 +91,7 @@ fn column_seed(seed: u64, column: &str) -> u64 {
 
 /// How much a sidecar may take while it is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Different terms of one row group. A row group with more is said to have all terms.
     group_terms_max: usize,
     /// Terms of a section, each counted once for each row group that has it; further row groups begin the next section.
@@ -129,3 +125,6 @@ pub(crate) fn is_worded(name: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

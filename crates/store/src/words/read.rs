@@ -23,7 +23,7 @@ const BUCKET_BYTES_MAX: u32 = 1 << 20;
 
 /// What the row groups that match must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+pub enum Need {
     /// Nothing that is known of.
     Nothing,
     Term(Term),
@@ -34,7 +34,7 @@ pub(crate) enum Need {
 
 impl Need {
     /// All of `parts`.
-    pub(crate) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut parts: Vec<Self> = parts.into_iter().filter(|it| *it != Self::Nothing).collect();
         match parts.len() {
             0 => Self::Nothing,
@@ -44,7 +44,7 @@ impl Need {
     }
 
     /// One of `parts`.
-    pub(crate) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut parts: Vec<Self> = parts.into_iter().collect();
         match parts.len() {
             _ if parts.contains(&Self::Nothing) => Self::Nothing,
@@ -56,22 +56,23 @@ impl Need {
 
 /// Which row groups of a segment may match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Groups(Vec<bool>);
+pub struct Groups(Vec<bool>);
 
 impl Groups {
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = bool> + '_ {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = bool> + '_ {
         self.0.iter().copied()
     }
 
     /// How many may match.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.iter().filter(|it| **it).count()
     }
 }
 
 /// Why a sidecar cannot be used. The segment is searched without it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WordsError {
+#[non_exhaustive]
+pub enum WordsError {
     #[error("`{path}` cannot be read; its segment is searched without it")]
     NotRead { path: String, source: io::Error },
     #[error("`{path}` cannot be opened; its segment is searched without it")]
@@ -87,20 +88,20 @@ pub(crate) enum WordsError {
 }
 
 /// The sidecars of a data folder, and what was read of them.
-pub(crate) struct WordsStore {
+pub struct WordsStore {
     disk: Arc<dyn Disk>,
     key: KeyEncryptionKey,
     cache: Mutex<Cache>,
 }
 
 impl WordsStore {
-    pub(crate) fn new(disk: Arc<dyn Disk>, key: KeyEncryptionKey) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, key: KeyEncryptionKey) -> Self {
         Self { disk, key, cache: Mutex::new(Cache::new(CACHE_BYTES_MAX)) }
     }
 
     /// Which row groups of a segment (by its path and digest) may have what is needed. `None` if there is no sidecar to
     /// say so.
-    pub(crate) fn groups(&self, segment: &str, digest: &[u8; 32], need: &Need) -> Result<Option<Groups>, WordsError> {
+    pub fn groups(&self, segment: &str, digest: &[u8; 32], need: &Need) -> Result<Option<Groups>, WordsError> {
         let path = sidecar_of(segment);
         // Not in the `match`: the lock would be held through it.
         let known = lock(&self.cache).sidecar(digest);
@@ -129,6 +130,17 @@ impl WordsStore {
             found.0.extend((0..section.groups).map(|it| set >> it & 1 == 1));
         }
         Ok(Some(found))
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_cache(self, bytes_max: usize) -> Self {
+        Self { cache: Mutex::new(Cache::new(bytes_max)), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cached_bytes(&self) -> usize {
+        let cache = lock(&self.cache);
+        cache.young.bytes + cache.old.bytes
     }
 
     fn open(&self, path: &str, digest: &[u8; 32]) -> Result<Option<Sidecar>, WordsError> {

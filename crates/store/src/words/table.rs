@@ -54,13 +54,11 @@ pub(super) fn encode(pairs: &mut [Pair], groups: u32) -> Option<Encoded> {
 }
 
 /// In which bucket a term lies.
-#[cfg(feature = "search")]
 pub(super) fn bucket_of(hash: u64, terms: u64) -> u64 {
     (number(hash, terms) >> FINGERPRINT_BITS) / BUCKET_TERMS
 }
 
 /// The row groups of the section that may have a term, in the bits of its bucket.
-#[cfg(feature = "search")]
 pub(super) fn look_up(bucket: &[u8], hash: u64, terms: u64, groups: u32) -> Result<u64, Unreadable> {
     let wanted = number(hash, terms);
     let mut next = (bucket_of(hash, terms) * BUCKET_TERMS) << FINGERPRINT_BITS;
@@ -78,7 +76,6 @@ pub(super) fn look_up(bucket: &[u8], hash: u64, terms: u64, groups: u32) -> Resu
 }
 
 /// Bits that no section has.
-#[cfg(feature = "search")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
@@ -143,13 +140,11 @@ impl BitWriter {
     }
 }
 
-#[cfg(feature = "search")]
 struct BitReader<'b> {
     bytes: &'b [u8],
     position: usize,
 }
 
-#[cfg(feature = "search")]
 impl BitReader<'_> {
     /// The next bits, the first one lowest; zeros behind the end. At least 56 count.
     #[inline]
@@ -212,7 +207,6 @@ impl BitReader<'_> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "search")]
 mod tests {
     use std::collections::BTreeMap;
 

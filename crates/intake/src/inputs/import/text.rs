@@ -113,6 +113,11 @@ impl Text {
         })
     }
 
+    /// Whether the last position of every batch is a place where reading can go on.
+    pub(super) fn is_in_lines(&self) -> bool {
+        matches!(self.kind, Kind::Lines { .. })
+    }
+
     /// Reads on and adds what that gave to `out`. Returns whether the file is done; `cut` counts the records that
     /// lost their end.
     pub(super) fn step(&mut self, now: Timestamp, out: &mut VecDeque<Item>, cut: &mut u64) -> bool {

@@ -367,6 +367,22 @@ impl<'t> Names<'t> for EventNames<'t> {
     }
 
     #[inline]
+    fn foretold(&mut self, writer: &mut BatchWriter<'_>, rest: &str) -> Option<(FieldId, u16, usize)> {
+        match self.space {
+            Space::Data | Space::Flat | Space::System => writer
+                .foretold(self.space as u8, rest)
+                // What these mean depends on the value.
+                .filter(|it| self.space != Space::Flat || !matches!(it.1, tag::KEYWORDS | tag::PROCESS_ID_UPPER)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn leaf_of(&self, id: FieldId, tag: u16, first: u8) -> Leaf {
+        leaf_of(id, tag, first)
+    }
+
+    #[inline]
     fn wrote(&mut self, writer: &BatchWriter<'_>, tag: u16) {
         if tag != tag::NONE {
             self.note(writer, tag);

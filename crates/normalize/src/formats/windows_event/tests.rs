@@ -3,7 +3,7 @@
 use expect_test::expect;
 use proptest::prelude::*;
 
-use crate::formats::tests::{check, fields, value};
+use crate::formats::tests::{check, fields, fields_together, value};
 
 /// The event of all tests, as NXLog sends it.
 const FLAT: &str = r#"{"EventTime":"2024-01-15 11:30:00","Hostname":"pc1.example","Keywords":-9223372036854775808,"SeverityValue":2,"EventID":1,"SourceName":"Microsoft-Windows-Sysmon","ProviderGuid":"{5770385F-C22A-43E0-BF4C-06F5698FFBD9}","Version":5,"Task":1,"OpcodeValue":0,"RecordNumber":77,"ExecutionProcessID":2100,"ThreadID":3100,"Channel":"Microsoft-Windows-Sysmon/Operational","Domain":"NT AUTHORITY","AccountName":"SYSTEM","UserID":"S-1-5-18","AccountType":"User","Message":"Process Create:\n\tRuleName","Opcode":"Info","RuleName":"-","UtcTime":"2024-01-15 10:30:00.123","ProcessGuid":"{a1}","ProcessId":"4711","Image":"C:\\Windows\\System32\\cmd.exe","FileVersion":"10.0","OriginalFileName":"Cmd.Exe","CommandLine":"cmd /c \"whoami\"","CurrentDirectory":"C:\\","User":"EXAMPLE\\bob","LogonId":"0x3e7","Hashes":"MD5=AB01,SHA256=CD02,IMPHASH=EF03","ParentProcessGuid":"{a0}","ParentProcessId":"4000","ParentImage":"C:\\Windows\\explorer.exe","ParentCommandLine":"explorer","EventReceivedTime":"2024-01-15 11:30:01","SourceModuleName":"in","SourceModuleType":"im_msvistalog","@timestamp":"2024-01-15T10:30:02Z"}"#;
@@ -467,5 +467,55 @@ proptest! {
         let text = text.replace(",}", "}");
         prop_assert!(!fields(&text).is_empty());
         prop_assert_eq!(value(&text, "event.kind"), "event", "{}", text);
+    }
+}
+
+/// Members of objects that are told for Windows events, and what stands in their places now and then.
+const MEMBERS: &[&str] = &[
+    r#""EventID":1"#,
+    r#""EventID":"4688""#,
+    r#""Channel":"Security""#,
+    r#""SourceName":"Microsoft-Windows-Sysmon""#,
+    r#""Keywords":-9223372036854775808"#,
+    r#""Keywords":"Audit Success""#,
+    r#""ProcessID":7"#,
+    r#""ProcessID":"0x7""#,
+    r#""Hostname":"pc1""#,
+    r#""Image" : "C:\\a.exe""#,
+    r#""Im\u0061ge":"C:\\b.exe""#,
+    r#""Image":{"Name":"x","Image":"y"}"#,
+    r#""Image":null"#,
+    r#""CommandLine":"a \"b\"""#,
+    r#""CommandLine":["a","b"]"#,
+    r#""a key of the sender's that is longer than others":1.5"#,
+    r#""a \"quoted\" key":true"#,
+    // No JSON.
+    r#""a "quoted" key":true"#,
+    r#""RecordNumber":77"#,
+    r#""UtcTime":"2024-01-15 10:30:00.123""#,
+    r#""EventData":{"Image":"z","CommandLine":"c"}"#,
+];
+
+proptest! {
+    #[test]
+    fn an_event_is_the_same_whatever_came_before_it(
+        picks in prop::collection::vec(prop::collection::vec(0..MEMBERS.len(), 0..12), 1..12),
+        torn in prop::collection::vec(any::<prop::sample::Index>(), 2),
+    ) {
+        let mut lines: Vec<String> = picks
+            .iter()
+            .map(|members| {
+                let members: Vec<&str> = members.iter().map(|it| MEMBERS[*it]).collect();
+                let head = [r#""EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","SourceName":"s""#];
+                format!("{{{}}}", head.into_iter().chain(members).collect::<Vec<_>>().join(","))
+            })
+            .collect();
+        for index in torn {
+            let line = lines[index.index(lines.len())].clone();
+            lines.push(line.get(..index.index(line.len() + 1)).unwrap_or("").to_owned());
+        }
+        let lines = [lines.clone(), lines].concat();
+        let alone: Vec<String> = lines.iter().map(|it| fields(it)).collect();
+        prop_assert_eq!(fields_together(&lines), alone);
     }
 }
