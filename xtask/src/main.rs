@@ -50,6 +50,7 @@ Chores of the repository. Each runs from any folder in it.
   cargo xtask bench correlation  events counted in windows, and memory of groups, beside rsigma-eval
   cargo xtask bench entities memory of profiles of users, hosts and addresses, up to a million of each
   cargo xtask bench river    a release binary under load: events/s, CPU, memory, disk (--count N, --only tcp|http, --binary PATH)
+  cargo xtask bench end-to-end  a server with all of SigmaHQ's rules over TCP and _bulk: CPU, memory, disk (--count N, --binary PATH)
   cargo xtask bench store    evidence beside ClickHouse and DuckDB, which it installs from PyPI: ingest, disk, questions
                              (--windows N, --nginx N, --folder DIR keeps inputs and stores)
   cargo xtask help           this list
@@ -92,6 +93,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<bool> {
         ["bench", "entities"] => bench::entities(),
         ["bench", "river", options @ ..] => bench::river(options),
         ["bench", "store", options @ ..] => bench::store(options),
+        ["bench", "end-to-end", options @ ..] => bench::end_to_end(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

@@ -41,6 +41,11 @@ pub enum SegmentError {
     NotOpened { segment: String, source: Arc<SealError> },
     #[error("segment {segment} is damaged at byte {offset} of the file; restore it from a backup")]
     Damaged { segment: String, offset: u64, source: Arc<SealError> },
+    #[error(
+        "segment {segment} is damaged at byte {offset} of the file: its rows {rows} (up to {events} events) cannot be \
+         read, the others are intact; restore it from a backup"
+    )]
+    RowsLost { segment: String, offset: u64, events: u64, rows: String, source: Arc<SealError> },
     #[error("segment {segment} cannot be read at byte {offset} of the file")]
     NotRead { segment: String, offset: u64, source: Arc<io::Error> },
     #[error("segment {segment} does not exist; restore it from a backup")]
@@ -53,6 +58,7 @@ impl SegmentError {
         match self {
             Self::NotOpened { segment, .. }
             | Self::Damaged { segment, .. }
+            | Self::RowsLost { segment, .. }
             | Self::NotRead { segment, .. }
             | Self::Missing { segment, .. } => segment,
         }

@@ -6,7 +6,7 @@
 //! each; attempt, 8 of them; number, 4 digits) is a chunked file of [`panoptes_seal`] around a Parquet file with the columns that `pivot`
 //! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
-//! (`is_looked_up`) have bloom filters, all have statistics per page. The field of a column that holds lists carries
+//! (`is_looked_up`) have bloom filters; all have statistics per row group, times per page. The field of a column that holds lists carries
 //! `panoptes.lists` in the Arrow schema. Beside it lies a file that says which words and values it has in which row
 //! groups ([`words`](crate::words)).
 //!

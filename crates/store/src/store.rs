@@ -327,6 +327,8 @@ mod tend;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod lying;
+#[cfg(test)]
 pub(crate) mod testing;
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 //!
 //! Goal: what was acknowledged is found afterwards exactly once, and each attack has exactly one alert that counts its
 //! stored events. Method: senders post small batches; after a random time the process is killed and started again on
-//! the same data, and sometimes killed once more before it is ready; at the end the whole store is read. Some rounds
-//! exchange the key meanwhile, with a process that is killed as well.
+//! the same data, and sometimes killed once more before it is ready; at the end the whole store is read, and verified.
+//! Some rounds exchange the key meanwhile, with a process that is killed as well; between some, `panoptes compact` is
+//! killed while it merges what the rounds before have left. A log file grows all the while, and is followed: of it all
+//! must be there once, whenever it was written.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -31,11 +34,13 @@ const ROUNDS_PER_SEARCH: u32 = 50;
 const LIMIT: Duration = Duration::from_secs(120);
 /// A file that was written to so shortly before a kill was being written when it came.
 const JUST_NOW: Duration = Duration::from_millis(30);
+/// What the tokens of the followed file begin with.
+const FOLLOWED: &str = "file.";
 /// So many complaints are kept of each kind.
 const COMPLAINTS_MAX: usize = 20;
 
 /// Seals early and merges soon, so that a short run meets every stage.
-const CONFIG: &str = "files = []\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\n\
+const CONFIG: &str = "files = [{ paths = ['followed.log'], source = 'crash-file', start = 'beginning' }]\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\n\
                       log_file_bytes_max = 1048576\nquery_bytes_max = 1073741824\n";
 
 /// What to do.
@@ -52,6 +57,8 @@ pub struct CrashSummary {
     pub acknowledged: u64,
     /// Posted without an answer: may be there once, or not at all.
     pub unknown: u64,
+    /// Lines of a followed file.
+    pub followed: u64,
     pub stored: u64,
     /// What the process was doing when it was killed, as far as its files tell.
     pub kills: BTreeMap<&'static str, u32>,
@@ -60,6 +67,8 @@ pub struct CrashSummary {
     pub segments: u64,
     pub attacks: u64,
     pub alerts: u64,
+    /// `panoptes verify` found nothing.
+    pub verified: bool,
     pub lost: u64,
     pub doubled: u64,
     pub alerts_wrong: u64,
@@ -81,11 +90,19 @@ impl CrashSummary {
 
 impl fmt::Display for CrashSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acknowledged, unknown, stored, lost, doubled, .. } = self;
-        writeln!(f, "{acknowledged} acknowledged, {unknown} unknown, {stored} stored: {lost} lost, {doubled} doubled")?;
+        let Self { acknowledged, unknown, followed, stored, lost, doubled, .. } = self;
+        writeln!(
+            f,
+            "{acknowledged} acknowledged, {unknown} unknown, {followed} of a followed file, {stored} stored: {lost} lost, \
+             {doubled} doubled"
+        )?;
         let Self { attacks, alerts, alerts_wrong, segments, rotations, rotations_killed, .. } = self;
         writeln!(f, "{attacks} attacks over the threshold, {alerts} alerts, {alerts_wrong} of them wrong")?;
-        writeln!(f, "{segments} segments at the end; {rotations} keys exchanged, {rotations_killed} exchanges killed")?;
+        let verified = if self.verified { "verified" } else { "NOT VERIFIED" };
+        writeln!(
+            f,
+            "{segments} segments at the end, {verified}; {rotations} keys exchanged, {rotations_killed} exchanges killed"
+        )?;
         let phases: Vec<String> = self.kills.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
         write!(f, "killed while: {}", phases.join(", "))?;
         for complaint in &self.complaints {
@@ -100,6 +117,8 @@ impl fmt::Display for CrashSummary {
 struct Sent {
     acknowledged: Vec<String>,
     unknown: Vec<String>,
+    /// Lines of the followed file.
+    followed: u64,
 }
 
 /// Kills `binary` as `plan` says and compares. `told` hears of every kill.
@@ -111,12 +130,18 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
     let mut dice = fastrand::Rng::with_seed(plan.seed);
     let mut server = Server::of(binary).config(CONFIG).start();
     let (mut summary, mut sent) = (CrashSummary::default(), Sent::default());
+    let has_compact = server.command("compact").arg("--help").output().is_ok_and(|it| it.status.success());
     let (mut kills, mut round) = (0, 0);
     while kills < plan.kills {
         let phase = one_round(&mut server, round, &mut dice, &mut summary, &mut sent);
         kills += 1;
         *summary.kills.entry(phase).or_default() += 1;
         told(kills);
+        if kills < plan.kills && has_compact && dice.u8(..100) < 20 && is_killed_while_merging(&server, &mut dice) {
+            kills += 1;
+            *summary.kills.entry("merging segments").or_default() += 1;
+            told(kills);
+        }
         while kills < plan.kills && dice.u8(..100) < 15 {
             server.start_unready();
             std::thread::sleep(Duration::from_micros(dice.u64(..400_000)));
@@ -128,6 +153,13 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
         server.restart();
         round += 1;
     }
+    // Lines are read in their order: with the last all are there.
+    if let Some(last) = sent.followed.checked_sub(1) {
+        let query = format!("panoptes.source:crash-file \"token-{FOLLOWED}{last}\"");
+        wait_until(LIMIT, "the followed file is read to its end", || {
+            (!json_lines(&server, &["search", &query, "--format", "jsonl"]).is_empty()).then_some(())
+        });
+    }
     // What the last start has to catch up with must be in the catalogue before alerts are compared.
     wait_until(LIMIT, "everything is folded", || {
         let metrics = get(server.http(), "/metrics").ok()?.body;
@@ -137,6 +169,7 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
         summary.complain(format!("the server did not end well: {}", server.stderr()));
     }
     compare(&server, round, &sent, &mut summary);
+    verify(&server, &mut summary);
     summary
 }
 
@@ -150,6 +183,7 @@ fn one_round(
 ) -> &'static str {
     let address = server.http();
     let gone = AtomicBool::new(false);
+    let followed = sent.followed;
     let wait = Duration::from_millis(dice.u64(20..300));
     let rotates = dice.u8(..100) < 30;
     let (mut rotation, mut was_rotating) = (None, false);
@@ -161,6 +195,11 @@ fn one_round(
                 scope.spawn(move || send(address, round, sender, dice, gone))
             })
             .collect();
+        let log = server.data().with_file_name("followed.log");
+        let writer = {
+            let (dice, gone) = (dice.fork(), &gone);
+            scope.spawn(move || write_on(&log, followed, dice, gone))
+        };
         std::thread::sleep(wait);
         if rotates {
             rotation = Some(start_rotation(server));
@@ -170,6 +209,7 @@ fn one_round(
         server.kill();
         phase = phase_of(&server.data(), was_rotating);
         gone.store(true, Ordering::Release);
+        sent.followed = writer.join().unwrap_or(followed);
         for sender in senders {
             if let Ok(more) = sender.join() {
                 sent.acknowledged.extend(more.acknowledged);
@@ -207,6 +247,29 @@ fn end_rotation(server: &Server, mut rotation: Child, is_killed: bool, summary: 
     {
         summary.rotations += 1;
         drop(std::fs::remove_file(old));
+    }
+}
+
+/// Merges segments while nothing else runs, and kills that. Gives whether it was under way.
+fn is_killed_while_merging(server: &Server, dice: &mut fastrand::Rng) -> bool {
+    let merging = server.command("compact").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut merging = merging.unwrap_or_else(|error| panic!("cannot start a compaction: {error}"));
+    std::thread::sleep(Duration::from_micros(dice.u64(..800_000)));
+    let is_under_way = matches!(merging.try_wait(), Ok(None));
+    drop(merging.kill());
+    drop(merging.wait());
+    is_under_way
+}
+
+/// Everything must be sound, too.
+fn verify(server: &Server, summary: &mut CrashSummary) {
+    match server.command("verify").output() {
+        Ok(output) if output.status.success() => summary.verified = true,
+        Ok(output) => {
+            let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            summary.complain(format!("`panoptes verify` is not content: {said}{told}"));
+        }
+        Err(error) => summary.complain(format!("`panoptes verify` cannot be started: {error}")),
     }
 }
 
@@ -277,6 +340,25 @@ fn send(address: SocketAddr, round: u32, sender: u64, mut dice: fastrand::Rng, g
     sent
 }
 
+/// Appends numbered lines to the followed file, in pieces that do not keep to lines. Gives the next number.
+fn write_on(path: &Path, mut number: u64, mut dice: fastrand::Rng, gone: &AtomicBool) -> u64 {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    while !gone.load(Ordering::Acquire) {
+        let mut text = String::new();
+        for _ in 0..dice.u64(1..=RECORDS_MAX) {
+            text.push_str(&format!("{{\"level\":\"info\",\"message\":\"probe token-{FOLLOWED}{number}\"}}\n"));
+            number += 1;
+        }
+        let (first, second) = text.as_bytes().split_at(dice.usize(..text.len()));
+        for piece in [first, second] {
+            file.write_all(piece).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            std::thread::sleep(Duration::from_micros(dice.u64(..5_000)));
+        }
+    }
+    number
+}
+
 /// The source of a round's records: what is read with one search.
 fn source(round: u32) -> String {
     format!("crash-{}", round / ROUNDS_PER_SEARCH)
@@ -285,8 +367,9 @@ fn source(round: u32) -> String {
 fn compare(server: &Server, rounds: u32, sent: &Sent, summary: &mut CrashSummary) {
     let mut stored: HashMap<String, u32> = HashMap::new();
     let mut attacks: HashMap<String, u64> = HashMap::new();
-    for first in (0..rounds).step_by(ROUNDS_PER_SEARCH as usize) {
-        let query = format!("panoptes.source:{}", source(first));
+    let sources = (0..rounds).step_by(ROUNDS_PER_SEARCH as usize).map(source).chain(["crash-file".to_owned()]);
+    for source in sources {
+        let query = format!("panoptes.source:{source}");
         for event in json_lines(server, &["search", &query, "--format", "jsonl", "--limit", "1000000"]) {
             let original = event["event.original"].as_str().unwrap_or_default();
             let token = original.rsplit("token-").next().and_then(|it| it.split('"').next()).unwrap_or_default();
@@ -298,21 +381,23 @@ fn compare(server: &Server, rounds: u32, sent: &Sent, summary: &mut CrashSummary
     }
     summary.acknowledged = sent.acknowledged.len() as u64;
     summary.unknown = sent.unknown.len() as u64;
+    summary.followed = sent.followed;
     summary.stored = stored.len() as u64;
     if sent.acknowledged.is_empty() {
         summary.complain("nothing was acknowledged: the run has shown nothing".to_owned());
     }
-    for token in &sent.acknowledged {
+    let of_file: Vec<String> = (0..sent.followed).map(|number| format!("{FOLLOWED}{number}")).collect();
+    for token in sent.acknowledged.iter().chain(&of_file) {
         if !stored.contains_key(token) {
             summary.lost += 1;
-            summary.complain(format!("acknowledged record {token} is lost"));
+            summary.complain(format!("record {token} is lost"));
         }
     }
     for (token, times) in stored.iter().filter(|it| *it.1 > 1) {
         summary.doubled += 1;
         summary.complain(format!("record {token} is there {times} times"));
     }
-    let known = (sent.acknowledged.len() + sent.unknown.len()) as u64;
+    let known = sent.followed + (sent.acknowledged.len() + sent.unknown.len()) as u64;
     if summary.stored > known {
         summary.complain(format!("{} records are stored, but only {known} were sent", summary.stored));
     }

@@ -10,9 +10,9 @@ use super::http::Connection;
 use super::server::Server;
 
 /// Bodies of about this size: what a log shipper sends at once.
-const BODY_BYTES: usize = 256 << 10;
+pub(super) const BODY_BYTES: usize = 256 << 10;
 /// A server under back-pressure says when to come again; if not, then after this.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {

@@ -1,5 +1,6 @@
 //! The figures of `BENCHMARKS.md`, printed as rows of its tables.
 
+mod end_to_end;
 mod http;
 mod load;
 mod normalize;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+pub(crate) use self::end_to_end::end_to_end;
 use self::load::Load;
 pub(crate) use self::normalize::normalize;
 use self::server::{Scratch, Server};

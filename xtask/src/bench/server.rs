@@ -1,5 +1,6 @@
 //! A `panoptes run` of our own: started on free ports over an empty folder, watched from outside, ended with us.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -73,6 +74,11 @@ pub(super) struct Server {
 impl Server {
     /// Returns once it is ready.
     pub(super) fn start(panoptes: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(panoptes, folder, &[])
+    }
+
+    /// The same with further arguments of `panoptes run`.
+    pub(super) fn start_with(panoptes: &Path, folder: &Path, arguments: &[OsString]) -> anyhow::Result<Self> {
         let (http, tcp) = (free_port()?, free_port()?);
         let data = folder.join("data");
         let config = folder.join("panoptes.toml");
@@ -89,6 +95,7 @@ impl Server {
             .arg(&data)
             .arg("--key-file")
             .arg(folder.join("key"))
+            .args(arguments)
             .env("PANOPTES__STORE__SEGMENT_SECONDS_MAX", SEGMENT_SECONDS)
             .env("PANOPTES_LOG", "warn")
             .stdin(Stdio::null())
@@ -165,6 +172,11 @@ impl Drop for Server {
             eprintln!("xtask: cannot end the server: {error}");
         }
     }
+}
+
+/// The most memory that a process had so far.
+pub(super) fn peak_bytes(pid: u32) -> Option<u64> {
+    status_bytes(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM")
 }
 
 /// A port that nobody listens on at this moment.

@@ -237,7 +237,8 @@ fn small_segments_are_merged_at_once_and_nothing_is_lost() {
         let line =
             format!("<38>Jan 15 10:30:0{number} h sshd[1]: Failed password for u{number} from 192.0.2.1 port 22 ssh2");
         std::fs::write(&log, line + "\n").unwrap();
-        output_of(panoptes(home.path()).arg("import").arg(&log));
+        // Sealed as soon as there is something to seal.
+        output_of(panoptes(home.path()).env("PANOPTES__STORE__SEGMENT_BYTES_MAX", "1").arg("import").arg(&log));
     }
     let said = output_of(panoptes(home.path()).arg("compact"));
     assert!(said.starts_with("3 segments merged into 1;"), "{said}");

@@ -327,6 +327,9 @@ fn status_tells_slots_files_and_what_is_unwise() {
     std::fs::write(folder.path("data/keys"), bytes).unwrap();
     let output = folder.command(&SEARCH).output().unwrap();
     assert!(output.status.success() && text(&output).contains("not as Panoptes wrote it"), "{}", text(&output));
+    let output = folder.command(&["verify"]).output().unwrap();
+    let said = text(&output);
+    assert!(output.status.code() == Some(1) && said.contains("keys damaged"), "{said}");
 }
 
 #[test]

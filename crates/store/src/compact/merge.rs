@@ -18,7 +18,7 @@ use super::CompactError;
 use super::columns::Columns;
 use crate::disk::Disk;
 use crate::manifest::{RowsDigest, Segment};
-use crate::pivot::{FRAME, INDEX, ROW, TIME};
+use crate::pivot::{FRAME, INDEX, ROW, TIME, with_repeats};
 use crate::sealed_file::SealedFile;
 use crate::segment::rows_digest;
 
@@ -143,7 +143,7 @@ impl<'s, 'k> Merge<'s, 'k> {
         let failed = |source: ArrowError| CompactError::input(segment, unwrapped(source));
         loop {
             let Some(batch) = input.reader.next() else { return input.check() };
-            let batch = batch.map_err(failed)?;
+            let batch = batch.and_then(with_repeats).map_err(failed)?;
             let digest = rows_digest(&batch);
             input.rows += batch.num_rows() as u64;
             input.digest = input.digest.plus(digest);

@@ -251,6 +251,19 @@ impl SimDisk {
         out
     }
 
+    /// What a name stands for: the file stays the same when it is renamed or removed.
+    pub fn inode(&self, path: &str) -> Option<u64> {
+        match self.state().find(path) {
+            Ok(Entry::File(inode)) => Some(inode),
+            _ => None,
+        }
+    }
+
+    /// What is on the disk of a file, also when its name is gone: what somebody finds who searches the disk itself.
+    pub fn content(&self, inode: u64) -> Vec<u8> {
+        self.state().files.get(&inode).map_or_else(Vec::new, |it| it.live.clone())
+    }
+
     /// Changes a file behind everybody's back, as decay and intruders do.
     ///
     /// # Panics

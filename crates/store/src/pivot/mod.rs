@@ -20,7 +20,9 @@
 //! **Lists** are one text: the items joined by [`ITEM_SEPARATOR`] (U+001F). So a field keeps one type whether it has
 //! one value or many, plain equality still works and is pruned by bloom filters and statistics where a file has no
 //! lists, and a column whose file has some is marked ([`LISTS_KEY`] in the metadata of its field). Text that contains
-//! the separator itself is a misfit, so that nobody can forge a list.
+//! the separator itself is a misfit, so that nobody can forge a list; so is a list of two empty texts.
+//!
+//! **A message that is the record** is stored once: in sealed segments `message` is then the separator alone (`same.rs`).
 //!
 //! **Overflow** takes misfits, lists in columns that are not text, repetitions of a field in one event (readers see
 //! the first), names that the store uses itself, and the fields beyond [`COLUMNS_MAX`]. Names of the schema go before
@@ -30,6 +32,7 @@
 mod back;
 mod build;
 mod names;
+mod same;
 
 use std::borrow::Cow;
 
@@ -40,6 +43,9 @@ pub use self::back::{FieldValue, Row, rows};
 pub(crate) use self::back::{cell, each_overflow, each_text};
 pub(crate) use self::build::write_json_text;
 pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
+#[cfg(feature = "search")]
+pub(crate) use self::same::SAME;
+pub(crate) use self::same::{with_repeats, without_repeats};
 
 /// How many columns one segment may have; further fields go to `_overflow`.
 pub const COLUMNS_MAX: usize = 256;
@@ -53,6 +59,7 @@ pub(crate) const FRAME: &str = "_frame";
 pub(crate) const INDEX: &str = "_index";
 pub(crate) const INGESTED: &str = "event.ingested";
 pub(crate) const ORIGINAL: &str = "event.original";
+pub(crate) const MESSAGE: &str = "message";
 pub(crate) const SOURCE: &str = "panoptes.source";
 pub(crate) const INPUT: &str = "panoptes.input";
 pub(crate) const OVERFLOW: &str = "_overflow";
@@ -119,6 +126,8 @@ fn fit(field_type: FieldType, value: Value<'_>) -> Fit<'_> {
             match list.iter().filter(|it| *it != Value::Null).count() {
                 0 => Fit::Nothing,
                 _ if !list.iter().all(fits) => Fit::Misfit,
+                // Joined it would read as `same::SAME`.
+                2 if list.iter().all(|it| it == Value::Null || it.to_text().is_empty()) => Fit::Misfit,
                 _ => Fit::List,
             }
         }

@@ -19,10 +19,8 @@ use panoptes_model::{EventId, FieldType, Schema, Timestamp};
 use super::item::{Matcher, PatternTooLarge, span};
 use super::query::{Bound, Query, Test};
 use crate::pivot::{
-    EVENT_ID, FRAME, INDEX, INGESTED, INPUT, ORIGINAL, OVERFLOW, ROW, SEGMENT, SENT, SOURCE, TIME, is_reserved,
+    EVENT_ID, FRAME, INDEX, INGESTED, INPUT, MESSAGE, ORIGINAL, OVERFLOW, ROW, SEGMENT, SENT, SOURCE, TIME, is_reserved,
 };
-
-const MESSAGE: &str = "message";
 
 /// A query, ready for the engine.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::object::{SegmentError, SegmentStore};
+use crate::pivot::with_repeats;
 
 /// How many rows are decoded at once.
 const BATCH_ROWS: usize = 1024;
@@ -48,7 +49,7 @@ impl SegmentFile {
             .with_row_selection(RowSelection::from(selectors))
             .with_batch_size(BATCH_ROWS)
             .build()?
-            .map(|it| it.map_err(ParquetError::from))
+            .map(|it| it.and_then(with_repeats).map_err(ParquetError::from))
             .collect()
     }
 }

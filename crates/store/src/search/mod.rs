@@ -14,9 +14,11 @@
 //! * Nothing is written: a query that needs more memory than it may have does not spill. It answers with what fitted and
 //!   says so ([`Partial`]), or fails.
 //! * A search can be ended at any time ([`Stop`]) and then answers with what it has.
-//! * A damaged segment costs its own events: the answer says which is missing ([`Found::warnings`]).
+//! * A damaged block costs the row group that it lies in: the answer says which segment, which rows, how many
+//!   ([`Found::warnings`]).
 
 mod answer;
+mod damaged;
 mod expr;
 mod fetch;
 mod folded;
@@ -51,6 +53,7 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
 
 pub use self::answer::{Make, TableRequest};
+use self::damaged::Loss;
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::live::LiveFilter;
@@ -344,7 +347,7 @@ impl Searcher {
         Scope { hot: evidence.hot, hot_rows, segments, since, until, warnings, work }
     }
 
-    /// The first matches in some segments. Damaged ones are left out, told, and not asked again.
+    /// The first matches in some segments. What is damaged is left out, told, and not asked again.
     async fn round(
         &self,
         scope: &mut Scope<'_>,
@@ -370,16 +373,6 @@ impl Searcher {
                 },
             }
         }
-    }
-
-    /// Takes out of `parts` a segment that could not be read since the mark. Each time there is one less, so that asking
-    /// again comes to an end.
-    fn leave_out_damaged(&self, parts: &mut Vec<Part>, mark: u64) -> Option<SegmentError> {
-        let is_part = |it: &SegmentError| parts.iter().any(|part| part.file == it.segment());
-        let damage = self.store.damage_since(mark).into_iter().find(is_part)?;
-        tracing::warn!(error = %damage, "segment left out of a search");
-        parts.retain(|it| it.file != damage.segment());
-        Some(damage)
     }
 
     async fn run(
@@ -565,6 +558,11 @@ pub struct Found {
     segments_searched: usize,
 }
 
+/// The rows among places.
+fn numbers(places: &[(u32, usize)]) -> Vec<u32> {
+    places.iter().map(|it| it.0).collect()
+}
+
 impl Found {
     /// How many events are still to be read.
     pub fn len(&self) -> usize {
@@ -618,20 +616,9 @@ impl Found {
         }
         for (segment, mut places) in by_segment {
             places.sort_unstable();
-            let numbers: Vec<u32> = places.iter().map(|it| it.0).collect();
             let read = match segment {
-                None => self.hot_events(&numbers),
-                Some(number) => match self.segment_events(number, &numbers) {
-                    Ok(read) => read,
-                    Err(error) => match damage_behind(&error) {
-                        Some(damage) => {
-                            tracing::warn!(error = %damage, "events left out of a search");
-                            self.warnings.push(damage);
-                            continue;
-                        }
-                        None => return Err(SearchError::Read { source: Box::new(error) }),
-                    },
-                },
+                None => self.hot_events(&numbers(&places)),
+                Some(number) => self.readable_events(number, &mut places)?,
             };
             for ((_, position), row) in places.into_iter().zip(read) {
                 if let Some(slot) = found.get_mut(position) {
@@ -655,6 +642,41 @@ impl Found {
         let refs: Vec<RowRef> = numbers.iter().filter_map(|it| self.hot_rows.get(*it as usize).copied()).collect();
         let batches: Vec<&EventBatch> = self.hot.iter().map(|it| &**it).collect();
         rows(&pivot(&batches, &refs))
+    }
+
+    /// The events at `places` of a segment, without those that cannot be read: they are told, and taken out of `places`.
+    fn readable_events(&mut self, number: u32, places: &mut Vec<(u32, usize)>) -> Result<Vec<Row>, SearchError> {
+        while !places.is_empty() {
+            let mark = self.store.damage_mark();
+            let error = match self.segment_events(number, &numbers(places)) {
+                Ok(read) => return Ok(read),
+                Err(error) => error,
+            };
+            // The reader makes text of errors that come in the middle of a file.
+            let file = self.segments.get(&number).map(|it| it.part.file.as_str());
+            let noted = || self.store.damage_since(mark).into_iter().find(|it| Some(it.segment()) == file);
+            let Some(damage) = damage_behind(&error).or_else(noted) else {
+                return Err(SearchError::Read { source: Box::new(error) });
+            };
+            let footer = self.footers.get(&number).map(|it| it.metadata());
+            let loss = footer.and_then(|it| Loss::of(it, &damage));
+            let before = places.len();
+            if let Some(loss) = &loss {
+                places.retain(|it| !loss.has_row(it.0));
+            }
+            // What does not lie in rows that were asked for costs them all: asking again would meet it again.
+            if places.len() == before {
+                places.clear();
+            }
+            let warning = loss.map_or(damage, Loss::into_error);
+            // The same place may be met by each read.
+            let text = warning.to_string();
+            if !self.warnings.iter().any(|it| it.to_string() == text) {
+                tracing::warn!(error = text, "events left out of a search");
+                self.warnings.push(warning);
+            }
+        }
+        Ok(Vec::new())
     }
 
     fn segment_events(&mut self, number: u32, numbers: &[u32]) -> Result<Vec<Row>, ParquetError> {

@@ -20,7 +20,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, IsNotNullExpr, Literal, TryCastExpr, lit};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, IsNotNullExpr, Literal, TryCastExpr, case, lit};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::ExecutionPlan;
@@ -32,7 +32,7 @@ use datafusion::physical_plan::union::UnionExec;
 use super::expr::{Matches, Scope};
 use super::watch::{StoppableExec, Watch, WatchedReaders};
 use crate::object::SegmentStore;
-use crate::pivot::{LISTS_KEY, SEGMENT};
+use crate::pivot::{LISTS_KEY, MESSAGE, ORIGINAL, SAME, SEGMENT};
 use crate::words::Groups;
 
 /// Where the engine finds the segments.
@@ -294,7 +294,16 @@ impl Adapter {
         let Some(index) = self.by_name.get(column.name()) else {
             return Ok(Transformed::yes(Arc::new(Literal::new(ScalarValue::try_from(wanted)?))));
         };
-        let found: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), *index));
+        let mut found: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), *index));
+        if column.name() == MESSAGE
+            && let Some(original) = self.by_name.get(ORIGINAL)
+            && *self.file.field(*index).data_type() == DataType::Utf8View
+        {
+            // A message that is the record is stored once.
+            let same = lit(ScalarValue::Utf8View(Some(SAME.to_owned())));
+            let is_same = Arc::new(BinaryExpr::new(Arc::clone(&found), Operator::Eq, same));
+            found = case(None, vec![(is_same, Arc::new(Column::new(ORIGINAL, *original)))], Some(found))?;
+        }
         Ok(Transformed::yes(if self.file.field(*index).data_type() == wanted {
             found
         } else {

@@ -301,6 +301,52 @@ fn a_damaged_segment_costs_its_own_events_and_is_named() {
 }
 
 #[test]
+fn a_damaged_block_costs_its_row_group_and_the_rows_are_named() {
+    let (disk, key) = (Arc::new(SimDisk::new()), KeyEncryptionKey::from_bytes([5; 32]));
+    let open_store = |disk: Arc<dyn Disk>| Store::open_on(disk, &key, None, Default::default()).unwrap().0;
+    let store = open_store(Arc::clone(&disk) as Arc<dyn Disk>);
+    // Two row groups: the rows of the second are the newer ones.
+    let first_rows = crate::segment::GROUP_ROWS_MAX as u64;
+    let fill = |writer: &mut BatchWriter<'_>| {
+        for n in 0..first_rows + 50 {
+            writer.begin(&format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)), 0, Timestamp(5), n);
+            writer.time(Timestamp(n as i64));
+            writer.text(field::MESSAGE, "alike");
+        }
+    };
+    let schema = Arc::new(Schema::ecs());
+    let batch =
+        EventBatch::build(Arc::clone(&schema), FrameId(1), Timestamp(i64::MAX), Vec::new(), String::new(), fill);
+    store.keep(Arc::new(batch));
+    store.seal(Timestamp(0)).unwrap();
+    let (_, segments) = store.snapshot();
+    let file = segments[0].file.clone();
+    let ask = |query: &str| {
+        let searcher =
+            Searcher::new(Arc::clone(&disk) as Arc<dyn Disk>, &key, Arc::clone(&schema), SearchOptions::default());
+        let evidence = Evidence { hot: &[], segments: &segments };
+        let request = SearchRequest::new(query.parse().unwrap(), 1_000_000);
+        let searcher = searcher.unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut found = runtime.block_on(searcher.search(evidence, &request)).unwrap();
+        let rows = found.all_rows().unwrap().len() as u64;
+        (rows, found.warnings().iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    // Original texts lie in the middle of the first group: a search for them meets the damage at once, one for all only
+    // when it shows whole events.
+    let place = panoptes_seal::CHUNK_HEADER_BYTES + 5 * panoptes_seal::CHUNK_SEALED_BYTES;
+    disk.tamper(&file, |it| it[place + 77] ^= 1);
+    for query in ["alike OR event.original:*zz*", ""] {
+        let (rows, warnings) = ask(query);
+        assert_eq!(warnings.len(), 1, "{query}: {warnings:?}");
+        // What is shown is read page by page, and some pages of that row group are intact.
+        assert!(if query.is_empty() { (50..first_rows).contains(&rows) } else { rows == 50 }, "{query}: {rows}");
+        let said = format!("rows 0 to {} (up to {first_rows} events) cannot be read", first_rows - 1);
+        assert!(warnings[0].contains(&said) && warnings[0].contains(&format!("byte {place}")), "{}", warnings[0]);
+    }
+}
+
+#[test]
 fn a_missing_segment_is_named_too() {
     let bed = three_days();
     let (_, segments) = bed.store.snapshot();
@@ -344,6 +390,56 @@ fn sql_sees_all_fields_and_needs_no_quotes_around_dots() {
     assert_eq!(all.rows.len(), 4);
     assert_eq!(all.columns.iter().take(2).collect::<Vec<_>>(), ["@timestamp", "event.id"]);
     assert!(all.columns.iter().all(|it| !is_internal_name(it)), "{:?}", all.columns);
+}
+
+#[test]
+fn a_message_that_is_the_record_is_found_and_shown_as_it_was() {
+    let [hot, sealed, merged] = [0, 1, 2].map(|kind| {
+        let bed = Bed::new();
+        for frame in 1..=2 {
+            bed.keep(batch(frame, |writer| {
+                begin(writer, 10, "one and two", &[("message", "one and two")]);
+                begin(writer, 11, "two and three", &[("message", "three")]);
+                begin(writer, 12, "", &[("message", "")]);
+                begin(writer, 13, "four", &[]);
+                begin(writer, 14, "", &[]);
+                let message = writer.schema().id("message").unwrap();
+                writer.text_list(message, ["", ""]);
+            }));
+            if kind > 0 {
+                bed.seal();
+            }
+        }
+        if kind == 2 {
+            while bed.store.compact(Timestamp(9 * DAY), &|| true).unwrap().is_some() {}
+            assert_eq!(bed.store.snapshot().1.len(), 1);
+        }
+        bed
+    });
+    for query in [
+        "",
+        "two",
+        "-two",
+        "message:\"one and two\"",
+        "message:*two",
+        "message:*",
+        "-message:*",
+        "message:\"\"",
+        "message:/^.?$/",
+        "/^.$/",
+        "message:>o",
+        "message:\"\u{1f}\"",
+    ] {
+        assert_eq!(sealed.ids(query), hot.ids(query), "{query}");
+        assert_eq!(merged.ids(query), hot.ids(query), "{query}");
+    }
+    assert_eq!((sealed.ids("message:*two").len(), sealed.ids("one").len(), sealed.ids("message:*").len()), (2, 2, 8));
+    let rows = |bed: &Bed| bed.found(&SearchRequest::new(Query::All, 99)).all_rows().unwrap();
+    assert_eq!((rows(&sealed), rows(&merged)), (rows(&hot), rows(&hot)));
+    let text = "SELECT message, count(*) AS n FROM events WHERE message LIKE '%t%' GROUP BY message ORDER BY message";
+    let answers = [&hot, &sealed, &merged].map(|it| it.sql(text).unwrap().rows);
+    assert_eq!(answers[0].len(), 2);
+    assert!(answers.iter().all(|it| *it == answers[0]), "{answers:?}");
 }
 
 fn is_internal_name(name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimestampNanosecondType, UInt32Type, UInt64Type};
 use panoptes_model::{EventId, FrameId, Timestamp};
 use panoptes_seal::{ChunkSealer, KeyEncryptionKey, KeyId, Sha256};
@@ -18,11 +18,14 @@ use parquet::schema::types::ColumnPath;
 use super::{GROUP_ROWS_MAX, GROUP_TEXT_BYTES_MAX, SegmentWriteError, disk_error};
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::{KIND_BYTES_MAX, KINDS_MAX, Kinds, RowsDigest, Segment, Sidecar, sidecar_of};
-use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME};
+use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME, without_repeats};
 use crate::words::{Limits, WordsWriter};
 
 /// Little gain above; a quarter of the speed.
 const ZSTD_LEVEL: i32 = 3;
+/// How much a page of a column has before it is compressed. Twice as much saves another 3 % of the disk, and each event
+/// that is fetched has to open one page of each column.
+const PAGE_BYTES: usize = 2 << 20;
 /// How often a bloom filter may say "perhaps" of a value that is not there.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 /// How much ciphertext is gathered before it is written.
@@ -81,11 +84,10 @@ impl<'d> SegmentWriter<'d> {
         let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(first..first + batch.num_rows() as u32));
         let columns = batch.columns().iter().cloned().chain([numbers]).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .and_then(without_repeats)
             .map_err(|source| self.encode_error(ParquetError::from(source)))?;
-        let texts: Vec<_> = batch.columns().iter().filter_map(|it| it.as_string_view_opt()).collect();
         let mut start = 0;
-        for row in 0..batch.num_rows() {
-            let length: usize = texts.iter().map(|it| if it.is_null(row) { 0 } else { it.value(row).len() }).sum();
+        for (row, length) in text_bytes(&batch).into_iter().enumerate() {
             let is_full = self.group_rows >= GROUP_ROWS_MAX || self.group_text_bytes + length > GROUP_TEXT_BYTES_MAX;
             if self.group_rows > 0 && is_full {
                 self.put(&batch.slice(start, row - start))?;
@@ -155,6 +157,18 @@ impl<'d> SegmentWriter<'d> {
     fn encode_error(&self, source: ParquetError) -> SegmentWriteError {
         encode_error(source, &self.file)
     }
+}
+
+/// How much text each row has.
+fn text_bytes(batch: &RecordBatch) -> Vec<usize> {
+    let mut lengths = vec![0; batch.num_rows()];
+    for texts in batch.columns().iter().filter_map(|it| it.as_string_view_opt()) {
+        for (length, view) in lengths.iter_mut().zip(texts.views()) {
+            // The lowest 32 bits of a view are the length of its text; of a null it is zero.
+            *length += (*view as u32) as usize;
+        }
+    }
+    lengths
 }
 
 /// Errors of the disk come back inside those of Parquet.
@@ -277,7 +291,10 @@ fn properties(schema: &ArrowSchema, rows: usize) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd has this level");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        // Of the sparse columns this says that a row group has none. Values are in no order within one, but for times.
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_statistics_enabled(path(TIME), EnabledStatistics::Page)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
         .set_created_by("panoptes".to_owned())
         .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))

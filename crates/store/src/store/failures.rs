@@ -249,6 +249,75 @@ fn a_full_disk_is_not_filled_further_by_trying_again() {
 }
 
 #[test]
+fn a_read_only_file_system_takes_nothing_in_and_loses_nothing() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let mut caller = Caller::default();
+    let ingest = |store: &Store, caller: &mut Caller, text: &str| {
+        let (id, texts) = (store.next_frame(), vec![text.to_owned()]);
+        store.append(&[frame(id, &texts)])?;
+        store.keep(prepared(&frame(id, &texts)));
+        caller.acknowledged.insert(id, texts);
+        Ok::<(), StoreError>(())
+    };
+    ingest(&store, &mut caller, "before").unwrap();
+    store.seal(Timestamp(0)).unwrap();
+    ingest(&store, &mut caller, "hot").unwrap();
+    disk.set_read_only(true);
+    for _ in 0..3 {
+        let error = ingest(&store, &mut caller, "refused").unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Log(LogError::Disk { source, .. })
+            if source.kind() == io::ErrorKind::ReadOnlyFilesystem),
+            "{error:?}"
+        );
+        assert!(store.seal(Timestamp(1)).is_err() && store.write_checkpoint(b"x").is_err());
+    }
+    caller.check(&disk, &store);
+    let reader = StoreReader::open_on(Arc::new(disk.clone()), &key()).unwrap();
+    assert_eq!((reader.segments.len(), reader.log.frames_after(reader.sealed_through).count()), (1, 1));
+    drop(store);
+    assert!(open(&disk).is_err(), "who only reads can do so, who writes says what is wrong");
+    // Mounted for writing again.
+    disk.set_read_only(false);
+    let store = caller.start(&disk).unwrap();
+    ingest(&store, &mut caller, "after").unwrap();
+    store.seal(Timestamp(2)).unwrap();
+    caller.check(&disk, &store);
+}
+
+#[test]
+fn a_clock_that_jumps_back_delays_and_loses_nothing() {
+    let disk = SimDisk::new();
+    let (store, _) = open(&disk).unwrap();
+    let mut caller = Caller::default();
+    let late = Timestamp(90 * DAY);
+    for _ in 0..3 {
+        let (id, texts) = (store.next_frame(), vec!["x".to_owned(); 3]);
+        store.append(&[frame(id, &texts)]).unwrap();
+        store.keep(prepared(&frame(id, &texts)));
+        caller.acknowledged.insert(id, texts);
+        store.seal(late).unwrap();
+    }
+    while store.compact(late, &|| true).unwrap().is_some() {}
+    // Set back by months: files that were replaced wait, and nothing is due for its age.
+    let early = Timestamp(9 * DAY);
+    assert_eq!(store.remove_replaced(early).unwrap(), 0);
+    let (id, texts) = (store.next_frame(), vec!["late".to_owned()]);
+    store.append(&[frame(id, &texts)]).unwrap();
+    store.keep(prepared(&frame(id, &texts)));
+    caller.acknowledged.insert(id, texts);
+    assert!(!store.seal_due(Timestamp(-5)));
+    store.seal(early).unwrap();
+    caller.check(&disk, &store);
+    drop(store);
+    disk.crash(3);
+    let store = caller.start(&disk).unwrap();
+    caller.check(&disk, &store);
+    assert_eq!(disk.list(FOLDER).unwrap().len(), 2 * store.snapshot().1.len(), "each with its words");
+}
+
+#[test]
 fn a_start_that_breaks_off_anywhere_loses_nothing() {
     for cut in 0..40 {
         let disk = SimDisk::new();

@@ -6,7 +6,7 @@ use panoptes_model::Timestamp;
 
 use super::{Store, StoreError, disk_error, lock};
 use crate::compact::{keep_all, merge, output_file, plan};
-use crate::manifest::{Change, Segment};
+use crate::manifest::{Cause, Change, Segment};
 use crate::segment::{FOLDER, destroy_sealed, sync_folder};
 
 /// How long the files of segments that were replaced stay for searches that began before. A search that takes longer
@@ -69,7 +69,22 @@ impl Store {
         Ok(Some(done))
     }
 
-    /// Destroys and removes the files of segments that were replaced a minute before `now`. Gives how
+    /// Gives segments up: no search finds their events any more. Their data keys are destroyed with the files, by
+    /// [`remove_replaced`](Self::remove_replaced). Files that are no segments are left out. Gives how many there were, and
+    /// how many events.
+    pub fn delete(&self, files: &[String], cause: Cause, now: Timestamp) -> Result<(usize, u64), StoreError> {
+        let mut tending = lock(&self.tending);
+        let mut manifest = lock(&self.manifest);
+        let gone: Vec<Segment> = files.iter().filter_map(|it| manifest.contents().segment(it)).cloned().collect();
+        if gone.is_empty() {
+            return Ok((0, 0));
+        }
+        manifest.append(now, Change::Deleted { files: gone.iter().map(|it| it.file.clone()).collect(), cause })?;
+        tending.replaced.extend(gone.iter().flat_map(Segment::files).map(|it| (now, it)));
+        Ok((gone.len(), gone.iter().map(|it| it.rows).sum()))
+    }
+
+    /// Destroys and removes the files of segments that were replaced or deleted a minute before `now`. Gives how
     /// many.
     pub fn remove_replaced(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut tending = lock(&self.tending);

@@ -110,7 +110,7 @@ impl Default for Limits {
 /// Whether the words of this column are in sidecars.
 pub(crate) fn is_worded(name: &str) -> bool {
     match name {
-        crate::pivot::ORIGINAL | "message" => true,
+        crate::pivot::ORIGINAL | crate::pivot::MESSAGE => true,
         name => {
             let last = name.rsplit_once('.').map_or(name, |it| it.1);
             matches!(

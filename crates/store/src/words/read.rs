@@ -59,6 +59,11 @@ impl Need {
 pub struct Groups(Vec<bool>);
 
 impl Groups {
+    /// Those of a segment, in order: `true` for each to be read.
+    pub(crate) fn new(groups: Vec<bool>) -> Self {
+        Self(groups)
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = bool> + '_ {
         self.0.iter().copied()
     }
