@@ -77,6 +77,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes tail\n  panoptes tail 'event.outcome:failure -user.name:backup' -n 20\n  panoptes tail 'host.name:web*' --format jsonl | jq .message"
     )]
     Tail(TailArgs),
+    /// Write events to a file that others can read: CSV, JSON lines or Parquet, not encrypted
+    #[command(
+        after_help = "Examples:\n  panoptes export 'source.ip:203.0.113.9' --to case-17.jsonl.zst --since 30d\n  panoptes export 'event.dataset:linux.sshd' --to logins.csv --columns @timestamp,host.name,user.name,source.ip\n  panoptes export '' --to all.parquet"
+    )]
+    Export(ExportArgs),
     /// Read all evidence and say what is missing, altered, truncated or unreadable
     #[command(
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
@@ -301,6 +306,28 @@ pub(crate) struct TailArgs {
     /// table or jsonl
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Which events, as in a search; empty is all
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    /// The file: FILE.csv or FILE.jsonl, also with .gz or .zst behind it, or FILE.parquet; never in the data folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Events since: 24h, 30d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Events until, the same forms
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// Only these fields, in this order (CSV and Parquet); without it all that the events have
+    #[arg(long, value_name = "FIELD,FIELD", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -120,7 +120,7 @@ fn cut(text: &str) -> String {
 }
 
 /// RFC 4180; a cell that a spreadsheet would run as a formula is defused with an apostrophe.
-fn write_csv_row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
+pub(crate) fn write_csv_row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
             out.write_all(b",")?;

@@ -6,6 +6,7 @@ mod compact;
 mod config;
 mod demo;
 mod entity;
+mod export;
 mod generate;
 mod import;
 mod keys;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Export(args) => export::run(&global, &args),
         Command::Tail(args) => tail::run(&global, &args),
         Command::Compact => compact::run(&global),
         Command::Verify(args) => verify::run(&global, &args),

@@ -319,7 +319,7 @@ fn text_of(row: &Row, name: &str) -> String {
 }
 
 /// A value as people read it.
-fn plain(value: &FieldValue) -> String {
+pub(super) fn plain(value: &FieldValue) -> String {
     match value {
         FieldValue::Text(text) => text.clone(),
         FieldValue::Null => String::new(),

@@ -136,3 +136,38 @@ fn a_tail_without_an_instance_says_so() {
     let complaint = complaint_of(&mut evidence.command("tail"));
     assert!(complaint.contains("no instance is running on") && complaint.contains("panoptes run"), "{complaint}");
 }
+
+#[test]
+fn evidence_is_exported_whole_or_not_at_all() {
+    let evidence = Evidence::new();
+    let folder = evidence.0.path();
+    let export = |name: &str, more: &[&str]| {
+        let mut command = evidence.command("export");
+        command.arg("password").arg("--to").arg(folder.join(name)).args(more);
+        command
+    };
+    output_of(&mut export("all.jsonl.zst", &[]));
+    let packed = std::fs::read(folder.join("all.jsonl.zst")).unwrap();
+    let lines = json_lines(&String::from_utf8(zstd::decode_all(packed.as_slice()).unwrap()).unwrap());
+    let users: Vec<&str> = lines.iter().map(|it| it["user.name"].as_str().unwrap()).collect();
+    assert_eq!(users, ["root", "admin", "jane"], "oldest first");
+    output_of(&mut export("some.csv", &["--columns", "user.name,nowhere,event.outcome"]));
+    let csv = std::fs::read_to_string(folder.join("some.csv")).unwrap();
+    assert_eq!(csv, "user.name,nowhere,event.outcome\r\nroot,,failure\r\nadmin,,failure\r\njane,,success\r\n");
+    output_of(&mut export("all.csv", &["--since", "2024-01-15T15:00:00Z"]));
+    let csv = std::fs::read_to_string(folder.join("all.csv")).unwrap();
+    assert!(csv.starts_with("@timestamp,event.id,") && csv.lines().count() == 2, "{csv}");
+    output_of(&mut export("all.parquet", &[]));
+    assert!(std::fs::read(folder.join("all.parquet")).unwrap().ends_with(b"PAR1"));
+    let complaint = complaint_of(&mut export("all.parquet", &[]));
+    assert!(complaint.contains("all.parquet exists already: name another file, or say --force"), "{complaint}");
+    output_of(&mut export("all.parquet", &["--force"]));
+    let complaint = complaint_of(&mut export("data/all.csv", &[]));
+    assert!(complaint.contains("is in the data folder, where everything is encrypted"), "{complaint}");
+    let complaint = complaint_of(&mut export("all.txt", &[]));
+    assert!(complaint.contains("does not end with what says how to write it"), "{complaint}");
+    let left = std::fs::read_dir(folder)
+        .unwrap()
+        .filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().starts_with(".tmp"));
+    assert_eq!(left.count(), 0);
+}
