@@ -125,7 +125,8 @@ pub(crate) fn write_csv_row(out: &mut impl Write, cells: impl Iterator<Item = St
         if index > 0 {
             out.write_all(b",")?;
         }
-        let cell = if cell.starts_with(['=', '+', '@']) { format!("'{cell}") } else { cell };
+        // The time's own name is the one of ours that begins so, and others look for it.
+        let cell = if cell.starts_with(['=', '+', '@']) && cell != "@timestamp" { format!("'{cell}") } else { cell };
         if cell.contains([',', '"', '\n', '\r']) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {

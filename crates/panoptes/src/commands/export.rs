@@ -109,7 +109,8 @@ fn target_folder(to: &Path, data_dir: &Path, force: bool) -> anyhow::Result<Path
     if real.starts_with(&data) {
         bail!("{} is in the data folder, where everything is encrypted: name another place", to.display());
     }
-    if to.exists() && !force {
+    let exists = to.try_exists().with_context(|| format!("cannot look for {}", to.display()))?;
+    if exists && !force {
         bail!("{} exists already: name another file, or say --force to replace it", to.display());
     }
     Ok(real)
@@ -214,7 +215,7 @@ impl Reading<'_> {
 }
 
 enum Writer {
-    Text(Kind, Packed),
+    Text(Kind, Box<Packed>),
     Parquet(Box<ParquetOut<BufWriter<NamedTempFile>>>),
 }
 
@@ -227,10 +228,11 @@ enum Packed {
 impl Write for Packed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
-            Self::Plain(out) => out.write(bytes),
-            Self::Gzip(out) => out.write(bytes),
-            Self::Zstd(out) => out.write(bytes),
-        }
+            Self::Plain(out) => out.write_all(bytes),
+            Self::Gzip(out) => out.write_all(bytes),
+            Self::Zstd(out) => out.write_all(bytes),
+        }?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -256,7 +258,7 @@ impl Writer {
         if kind == Kind::Csv {
             write_csv_row(&mut packed, columns.names().iter().cloned())?;
         }
-        Ok(Self::Text(kind, packed))
+        Ok(Self::Text(kind, Box::new(packed)))
     }
 
     fn write(&mut self, rows: &[Row], columns: &Columns) -> anyhow::Result<()> {
@@ -277,9 +279,11 @@ impl Writer {
     fn finish(self) -> anyhow::Result<NamedTempFile> {
         let out = match self {
             Self::Parquet(out) => out.finish()?,
-            Self::Text(_, Packed::Plain(out)) => out,
-            Self::Text(_, Packed::Gzip(out)) => out.finish()?,
-            Self::Text(_, Packed::Zstd(out)) => out.finish()?,
+            Self::Text(_, packed) => match *packed {
+                Packed::Plain(out) => out,
+                Packed::Gzip(out) => out.finish()?,
+                Packed::Zstd(out) => out.finish()?,
+            },
         };
         Ok(out.into_inner().map_err(|error| error.into_error())?)
     }

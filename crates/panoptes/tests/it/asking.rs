@@ -13,7 +13,7 @@ struct Evidence(tempfile::TempDir);
 
 impl Evidence {
     fn new() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
+        let folder = Self(tempfile::tempdir().expect("a folder"));
         let lines = [("09", "Failed", "root"), ("12", "Failed", "admin"), ("15", "Accepted", "jane")].map(
             |(hour, outcome, user)| {
                 format!(
@@ -22,7 +22,7 @@ impl Evidence {
             },
         );
         let file = folder.0.path().join("auth.log");
-        std::fs::write(&file, lines.concat()).unwrap();
+        std::fs::write(&file, lines.concat()).expect("it can be written to");
         output_of(folder.command("import").arg(&file));
         folder
     }

@@ -78,7 +78,7 @@ impl Folded {
         // ASCII stands there, so that the text can be cut there.
         let before = || text.get(..start).and_then(|it| it.chars().next_back()).is_some_and(is_word);
         let after = || text.get(end..).and_then(|it| it.chars().next()).is_some_and(is_word);
-        !(self.borders.0 && before()) && !(self.borders.1 && after())
+        !(self.borders.0 && before() || self.borders.1 && after())
     }
 }
 
