@@ -185,7 +185,7 @@ impl<W: Write> WordsWriter<W> {
 /// Slots of a [`TermSet`] at first; it grows as needed.
 const SLOTS_MIN: usize = 1 << 12;
 /// How many of the last terms are looked for first: most words of a record were in the one before.
-const RECENT: usize = 1 << 10;
+const RECENT: usize = 1 << 12;
 
 /// Different terms, without order. Takes no more than its limit.
 struct TermSet {

@@ -9,6 +9,7 @@ use super::super::{Evidence, Found, SearchOptions, SearchRequest};
 use super::*;
 use crate::disk::{Disk, SimDisk, read_all};
 use crate::manifest::Segment;
+use crate::pivot::COLUMNS_MAX;
 use crate::segment::GROUP_TEXT_BYTES_MAX;
 use crate::store::{Store, StoreOptions};
 
@@ -115,7 +116,7 @@ fn segments_without_a_needed_word_or_value_are_not_opened() {
         ("process.command_line:*.EXE*", &["2-0"], 0),
         ("process.command_line:\"A.exe -x 7\"", &["2-0"], 2),
         ("process.command_line:\"a.exe -x 7\"", &[], 2),
-        ("process.command_line:*.exe\\ *", &[], 2),
+        ("process.command_line:*.exe\\*", &[], 2),
         ("process.command_line:*-x*7", &["2-0"], 0),
         ("", &["3-1", "3-0", "2-0", "1-0"], 0),
     ] {
@@ -144,6 +145,45 @@ fn row_groups_without_a_needed_word_are_skipped() {
         let (found, pruning) = bed.found(query);
         assert_eq!((found.len(), pruning.row_groups), (count, skipped), "{query}");
         assert_eq!(pruning.segments, usize::from(count == 0), "{query}");
+    }
+}
+
+/// More fields than a segment has columns: the rest lies in the overflow.
+#[test]
+fn fields_beyond_the_columns_are_found_by_value_word_and_pattern() {
+    let mut bed = Bed::new();
+    bed.seal(|writer| {
+        begin(writer, 0, "one more", &[("f0", "other")]);
+        begin(writer, 1, "the record", &[]);
+        for number in 0..COLUMNS_MAX + 50 {
+            let id = writer.field(&format!("f{number}")).unwrap();
+            writer.text(id, &format!("Value {number}"));
+        }
+        for (name, value) in
+            [("z.user.name", "Jane Doe"), ("z.command_line", "net.exe user /add"), ("z.ip", "10.0.0.1")]
+        {
+            let id = writer.field(name).unwrap();
+            writer.text(id, value);
+        }
+    });
+    let last = COLUMNS_MAX + 49;
+    for (query, ids, left_out) in [
+        (format!("f{last}:\"Value {last}\""), &["1-1"][..], 0),
+        (format!("f{last}:value*"), &["1-1"], 0),
+        (format!("f{last}:*"), &["1-1"], 0),
+        (format!("f{last}:other"), &[], 0),
+        ("record".to_owned(), &["1-1"], 1),
+        ("z.user.name:\"Jane Doe\"".to_owned(), &["1-1"], 1),
+        ("z.user.name:jane*".to_owned(), &["1-1"], 0),
+        ("z.user.name:Jane".to_owned(), &[], 2),
+        ("z.command_line:*user*".to_owned(), &["1-1"], 0),
+        ("z.command_line:\"net.exe user /add\"".to_owned(), &["1-1"], 1),
+        ("z.command_line:*.exe\\*".to_owned(), &[], 1),
+        ("z.ip:10.0.0.1".to_owned(), &["1-1"], 1),
+        ("z.ip:10.0.0.0/8".to_owned(), &["1-1"], 0),
+    ] {
+        let (found, pruning) = bed.found(&query);
+        assert_eq!((found, pruning.segments), (ids.iter().map(|it| (*it).to_owned()).collect(), left_out), "{query}");
     }
 }
 
