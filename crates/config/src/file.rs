@@ -7,6 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::enrich::EnrichSection;
+use crate::retention::RetentionSection;
 
 /// The JSON Schema of the configuration file, for editors and for `panoptes config schema`.
 pub fn schema() -> serde_json::Value {
@@ -353,6 +354,8 @@ pub struct StoreSection {
     /// A search ends after this time with what it has found; 0 is never.
     #[schemars(range(max = 86_400))]
     pub query_seconds_max: u32,
+    /// How long evidence is kept.
+    pub retention: RetentionSection,
 }
 
 impl Default for StoreSection {
@@ -364,6 +367,7 @@ impl Default for StoreSection {
             hot_bytes_max: 24 << 20,
             query_bytes_max: 64 << 20,
             query_seconds_max: 300,
+            retention: RetentionSection::default(),
         }
     }
 }

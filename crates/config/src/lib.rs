@@ -23,6 +23,7 @@ mod file;
 mod key;
 mod meaning;
 mod problem;
+mod retention;
 mod show;
 mod tree;
 
@@ -41,6 +42,7 @@ pub use crate::meaning::{
     RulesConfig, StoreConfig, StreamConfig, SyslogConfig, SyslogTlsConfig, TlsCertificate,
 };
 pub use crate::problem::{ConfigError, PROBLEMS_MAX, Problem, Problems};
+pub use crate::retention::{DEFAULT_POLICY, PolicyConfig, PolicySection, RetentionSection};
 pub use crate::tree::{Layers, Origin, Override, SourceFile};
 
 /// Larger configuration files are refused: something else was named by mistake.

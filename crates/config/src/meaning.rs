@@ -14,6 +14,7 @@ use crate::environment::Environment;
 use crate::file::{Console, FilesSection, StartAt, SyslogSection, default_files, schema};
 use crate::key::KeySource;
 use crate::problem::{ConfigError, Problems};
+use crate::retention::PolicyConfig;
 use crate::tree::{Layers, Origin, Override, SourceFile, Table, merge};
 use crate::{ConfigFile, FILE_BYTES_MAX};
 
@@ -151,6 +152,8 @@ pub struct StoreConfig {
     pub query_bytes_max: u64,
     /// `None`: as long as it takes.
     pub query_time_max: Option<Duration>,
+    /// In the order in which they count; the last is for all the rest.
+    pub retention: Vec<PolicyConfig>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -284,6 +287,7 @@ impl Reader<'_> {
         written.data_dir = Some(data_dir.to_string_lossy().into_owned());
         written.key_file = Some(key_file.to_string_lossy().into_owned());
         let (http, tcp, syslog) = self.listeners(&mut written, &key_file);
+        let retention = self.retention(&written.store.retention);
         let store = &written.store;
         let never_seen = &written.detect.never_seen;
         Config {
@@ -313,6 +317,7 @@ impl Reader<'_> {
                 hot_bytes_max: store.hot_bytes_max,
                 query_bytes_max: store.query_bytes_max,
                 query_time_max: Some(seconds(store.query_seconds_max)).filter(|it| !it.is_zero()),
+                retention,
             },
             never_seen: never_seen.enabled.then_some(NeverSeenConfig {
                 learn_events: never_seen.learn_events,

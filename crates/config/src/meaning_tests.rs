@@ -584,3 +584,46 @@ fn the_journal_and_containers_are_followed_unless_files_are_chosen() {
     assert!(outcome(loud, &[], &[]).unwrap_err().to_string().contains("alerts would raise alerts"));
     assert!(outcome("[containers]\npaths = ['[a']", &[], &[]).unwrap_err().to_string().contains("no path pattern"));
 }
+
+#[test]
+fn policies_count_in_their_order_and_the_rest_has_one_too() {
+    let read = config(
+        r#"
+[store.retention]
+keep_days = 365
+[[store.retention.policies]]
+name = "web"
+sources = ["web*"]
+event_types = ["nginx.access"]
+bytes_max = 7
+"#,
+    );
+    let seen: Vec<_> = read
+        .store
+        .retention
+        .iter()
+        .map(|it| (it.name.as_str(), it.sources.len(), it.keep_days, it.bytes_max))
+        .collect();
+    assert_eq!(seen, [("web", 1, None, Some(7)), ("default", 0, Some(365), None)]);
+    assert_eq!(
+        config("").store.retention.iter().map(|it| (it.keep_days, it.bytes_max)).collect::<Vec<_>>(),
+        [(None, None)]
+    );
+    refused(
+        r#"
+[[store.retention.policies]]
+name = "two words"
+sources = ["a*b"]
+[[store.retention.policies]]
+name = "default"
+event_types = ["x"]
+[[store.retention.policies]]
+name = "all"
+"#,
+        expect![[r#"
+            /etc/panoptes/panoptes.toml:2:1: `store.retention.policies[0].name` is `two words`; name the policy with letters, digits, `-`, `_` and `.`, at most 48
+            /etc/panoptes/panoptes.toml:2:1: `store.retention.policies[0]` has the pattern `a*b`; write a whole value, or its beginning and one `*`
+            /etc/panoptes/panoptes.toml:5:1: `store.retention.policies[1].name` is `default`, which another policy is called; choose another
+            /etc/panoptes/panoptes.toml:8:1: `store.retention.policies[2]` covers everything; say so in [store.retention] itself, or name sources or event_types"#]],
+    );
+}

@@ -82,6 +82,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes export 'source.ip:203.0.113.9' --to case-17.jsonl.zst --since 30d\n  panoptes export 'event.dataset:linux.sshd' --to logins.csv --columns @timestamp,host.name,user.name,source.ip\n  panoptes export '' --to all.parquet"
     )]
     Export(ExportArgs),
+    /// How long evidence is kept: status and forecast, deleting now, legal holds
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  panoptes retention status\n  panoptes retention apply --dry-run\n  panoptes retention hold case-12 --source web1 --since 2024-01-01 --reason 'letter of 3 March'\n  panoptes retention release case-12 --reason closed\n\nWhat is kept for how long stands in the configuration ([store.retention]); a running instance deletes by itself what is due."
+    )]
+    Retention(RetentionCommand),
     /// Read all evidence and say what is missing, altered, truncated or unreadable
     #[command(
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
@@ -250,6 +256,59 @@ pub(crate) struct ImportArgs {
     /// Take in once more what was imported before
     #[arg(long)]
     pub(crate) again: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// What each policy covers, how much it grows, what is due, and when the disk fills
+    Status {
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Delete now what is due; not beside a running instance, which does it by itself
+    Apply {
+        /// Only say what would go, also beside a running instance
+        #[arg(long)]
+        dry_run: bool,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Let nothing be deleted of what may belong to a case, also beside a running instance
+    Hold(HoldArgs),
+    /// End a hold; that there was one stays on record
+    Release {
+        /// The name of the hold
+        name: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List holds
+    Holds {
+        /// Also those that were released
+        #[arg(long)]
+        all: bool,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HoldArgs {
+    /// What to call it
+    pub(crate) name: String,
+    /// Events of this source; repeatable; without it of all
+    #[arg(long = "source", value_name = "NAME")]
+    pub(crate) sources: Vec<String>,
+    /// Events since: 7d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Events until, the same forms
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 #[derive(Args, Debug)]

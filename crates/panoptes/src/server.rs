@@ -95,6 +95,7 @@ impl Core {
         let catalog = surroundings::catalog(config, &key, OpenMode::Create)?;
         let (store, log) = Store::open(&config.data_dir, &key, lock, surroundings::store_options(config))
             .with_context(|| format!("cannot open the evidence in {}", config.data_dir.display()))?;
+        let store = store.with_retention(surroundings::retention(config));
         let fold = restore_fold(&store, rules, fold)?;
         let for_books = surroundings::catalog(config, &key, OpenMode::Existing)?;
         let vitals = Arc::new(Vitals::default());

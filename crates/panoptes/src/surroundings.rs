@@ -14,6 +14,7 @@ use panoptes_normalize::{Normalizer, Options as NormalizeOptions, ServiceFile, S
 use panoptes_seal::KeyEncryptionKey;
 use panoptes_store::StoreOptions;
 use panoptes_store::log::LogOptions;
+use panoptes_store::retention::{Policy, Retention};
 
 use crate::cli::Global;
 use crate::enrichment::Enrichment;
@@ -104,6 +105,26 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
 /// Cores to work with.
 pub(crate) fn workers(config: &Config) -> usize {
     config.limits.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get))
+}
+
+/// How long evidence is kept.
+pub(crate) fn retention(config: &Config) -> Retention {
+    let policies = config.store.retention.iter().map(|it| Policy {
+        name: it.name.clone(),
+        sources: it.sources.clone(),
+        datasets: it.event_types.clone(),
+        keep_days: it.keep_days,
+        bytes_max: it.bytes_max,
+    });
+    Retention::new(policies.collect())
+}
+
+/// Who types, for what is noted about what people did.
+pub(crate) fn actor() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))
+        .unwrap_or_else(|| "cli".to_owned())
 }
 
 /// What the configuration says to the store.

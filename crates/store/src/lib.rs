@@ -10,6 +10,7 @@
 //! * [`disk`]: all file work goes through [`disk::Disk`], so that [`disk::SimDisk`] can lose what a real disk may lose.
 //! * [`log`]: the write-ahead log and its format.
 //! * [`manifest`]: which segments there are, as a chain of sealed entries.
+//! * [`retention`]: how long events are kept; [`holds`]: what must not be deleted.
 //! * [`verify`]: reads everything and says what is not as it should be.
 //! * [`keys`]: the key slots of the data folder, and how a key is exchanged.
 //! * [`lock`]: one process per data folder.
@@ -26,6 +27,7 @@
 mod compact;
 mod damage;
 pub mod disk;
+pub mod holds;
 pub mod keys;
 pub mod lock;
 pub mod log;
@@ -34,6 +36,7 @@ pub mod manifest;
 mod object;
 pub mod pivot;
 mod record;
+pub mod retention;
 mod sealed_file;
 #[cfg(feature = "search")]
 pub mod search;
@@ -44,4 +47,4 @@ pub mod words;
 
 pub use crate::compact::CompactError;
 pub use crate::segment::SegmentWriteError;
-pub use crate::store::{Compaction, Store, StoreError, StoreOptions, StoreReader};
+pub use crate::store::{Compaction, Deletion, Store, StoreError, StoreOptions, StoreReader};

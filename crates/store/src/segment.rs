@@ -18,20 +18,22 @@
 
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
-use panoptes_model::{EventBatch, FrameId, Timestamp};
+use panoptes_model::{EventBatch, FrameId, Timestamp, Value};
 use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
 
+use self::writer::DATASET;
 pub(crate) use self::writer::{SegmentWriter, is_looked_up, rows_digest};
 use crate::disk::{Disk, destroy};
 use crate::manifest::{Segment, sidecar_of};
 use crate::pivot::{ROW, RowRef, pivot};
+use crate::retention::Retention;
 
 /// How many rows a row group has at most; further rows begin the next one.
 pub(crate) const GROUP_ROWS_MAX: usize = 128 << 10;
@@ -79,20 +81,27 @@ pub(crate) fn write_segments(
     batches: &[Arc<EventBatch>],
     (first, last): (FrameId, FrameId),
     attempt: u32,
+    retention: &Retention,
 ) -> Result<Vec<Segment>, SegmentWriteError> {
     let batches: Vec<&EventBatch> = batches.iter().map(|it| &**it).collect();
-    let rows = sorted_rows(&batches);
+    let divided = classes(&batches, sorted_rows(&batches), retention);
+    // However many policies there are, no more files than that.
+    let files_max = (FILES_MAX / divided.len().max(1)).max(1);
     let mut names = Vec::new();
     let mut write = || {
         let mut written = Vec::new();
-        for (number, part) in parts(&rows).into_iter().enumerate() {
+        for (number, (class, part)) in divided
+            .iter()
+            .flat_map(|(class, rows)| parts(rows, files_max).into_iter().map(move |it| (class, it)))
+            .enumerate()
+        {
             let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
             let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
             let batch = pivot(&batches, &refs);
             names.push(file.clone());
             let mut writer = SegmentWriter::create(disk, key, file, &batch.schema(), batch.num_rows())?;
             writer.write(&batch)?;
-            written.push(writer.finish((first, last), String::new())?);
+            written.push(writer.finish((first, last), class.clone())?);
         }
         if !written.is_empty() {
             sync_folder(disk)?;
@@ -165,13 +174,33 @@ fn sorted_rows(batches: &[&EventBatch]) -> Vec<(i64, RowRef)> {
     rows
 }
 
+/// The rows of each class of retention, in their order.
+fn classes(
+    batches: &[&EventBatch],
+    rows: Vec<(i64, RowRef)>,
+    retention: &Retention,
+) -> Vec<(String, Vec<(i64, RowRef)>)> {
+    if !retention.has_classes() {
+        return vec![(retention.class(0), rows)];
+    }
+    let mut classes: BTreeMap<usize, Vec<(i64, RowRef)>> = BTreeMap::new();
+    for (time, row) in rows {
+        let event = batches.get(row.batch as usize).and_then(|it| it.event(row.event as usize));
+        let source = event.and_then(|it| it.origin()).map_or("", |it| it.source.as_str());
+        let dataset = event.and_then(|it| it.get_named(DATASET));
+        let dataset = if let Some(Value::Text(dataset)) = dataset { dataset } else { "" };
+        classes.entry(retention.policy_of(source, dataset)).or_default().push((time, row));
+    }
+    classes.into_iter().map(|(number, rows)| (retention.class(number), rows)).collect()
+}
+
 /// One part per day, or if there are too many days, runs of days of about the same size.
-fn parts(rows: &[(i64, RowRef)]) -> Vec<&[(i64, RowRef)]> {
+fn parts(rows: &[(i64, RowRef)], files_max: usize) -> Vec<&[(i64, RowRef)]> {
     let days: Vec<&[(i64, RowRef)]> = rows.chunk_by(|a, b| Timestamp(a.0).day() == Timestamp(b.0).day()).collect();
-    if days.len() <= FILES_MAX {
+    if days.len() <= files_max {
         return days;
     }
-    let rows_min = rows.len().div_ceil(FILES_MAX);
+    let rows_min = rows.len().div_ceil(files_max);
     let mut parts = Vec::new();
     let (mut start, mut end) = (0, 0);
     for day in days {
@@ -207,6 +236,7 @@ mod tests {
     use crate::disk::{SimDisk, read_all};
     use crate::manifest::{Kinds, RowsDigest, Sidecar};
     use crate::pivot::{Row, rows};
+    use crate::retention::Policy;
 
     const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
 
@@ -233,7 +263,7 @@ mod tests {
     }
 
     fn write(disk: &SimDisk, batches: &[Arc<EventBatch>]) -> Vec<Segment> {
-        write_segments(disk, &key(), batches, (FrameId(1), FrameId(9)), 0).unwrap()
+        write_segments(disk, &key(), batches, (FrameId(1), FrameId(9)), 0, &Retention::default()).unwrap()
     }
 
     fn read(disk: &SimDisk, file: &str) -> (Vec<Row>, parquet::file::metadata::ParquetMetaData) {
@@ -389,6 +419,35 @@ mod tests {
         let mut left: Vec<String> = disk.list(FOLDER).unwrap().iter().map(|it| format!("{FOLDER}/{it}")).collect();
         left.retain(|it| it != "segments/notes.txt");
         assert_eq!(left, [segment.file.clone(), segment.words_file()]);
+    }
+
+    #[test]
+    fn events_of_different_policies_go_to_different_segments() {
+        let policy =
+            |name: &str, source: &str| Policy { name: name.into(), sources: vec![source.into()], ..Policy::default() };
+        let retention = Retention::new(vec![policy("web", "web*")]);
+        let from = |frame: u64, source: &str| {
+            let origin = Origin { source: source.into(), ..Origin::default() };
+            let fill = |writer: &mut BatchWriter<'_>| {
+                for n in 0..3 {
+                    writer.begin("x", 0, Timestamp(5), n);
+                    writer.time(Timestamp(n as i64));
+                }
+            };
+            let schema = Arc::new(Schema::ecs());
+            Arc::new(EventBatch::build(schema, FrameId(frame), Timestamp(9), vec![origin], String::new(), fill))
+        };
+        let batches = [from(1, "web1"), from(2, "db"), from(3, "web2")];
+        let written = write_segments(&disk(), &key(), &batches, (FrameId(1), FrameId(3)), 0, &retention).unwrap();
+        let seen: Vec<_> = written.iter().map(|it| (it.class.split('#').next().unwrap(), it.rows)).collect();
+        assert_eq!(seen, [("web", 6), ("default", 3)]);
+        let of =
+            |segment: &Segment| retention.policies_of(segment).iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+        assert_eq!((of(&written[0]), of(&written[1])), (vec!["web".to_owned()], vec!["default".to_owned()]));
+        let many = Retention::new((0..FILES_MAX + 9).map(|n| policy(&n.to_string(), &format!("s{n}"))).collect());
+        let batches: Vec<_> = (0..FILES_MAX as u64 + 9).map(|n| from(n + 1, &format!("s{n}"))).collect();
+        let written = write_segments(&disk(), &key(), &batches, (FrameId(1), FrameId(99)), 0, &many).unwrap();
+        assert_eq!(written.len(), FILES_MAX + 9, "one for each policy at least");
     }
 
     #[test]

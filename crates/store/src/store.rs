@@ -18,13 +18,15 @@ use panoptes_seal::{ChunkOpener, ChunkSealer, KeyEncryptionKey, SealError};
 
 use crate::compact::CompactError;
 use crate::disk::{Disk, RealDisk, create_dir_durably, read_all};
+use crate::holds::HoldError;
 use crate::lock::DataLock;
 use crate::log::{Log, LogError, LogOptions, Recovery};
 use crate::manifest::{Change, Contents, Manifest, ManifestError, Segment};
+use crate::retention::Retention;
 use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
 
-pub use self::tend::Compaction;
 use self::tend::Tending;
+pub use self::tend::{Compaction, Deletion};
 
 pub(crate) const LOG: &str = "log";
 pub(crate) const MANIFEST: &str = "manifest";
@@ -70,6 +72,8 @@ pub enum StoreError {
     Segment(#[from] SegmentWriteError),
     #[error("segments cannot be merged")]
     Compact(#[from] CompactError),
+    #[error("it is not known what must be kept")]
+    Hold(#[from] HoldError),
     #[error("could not {operation} `{path}`; check the disk and the permissions")]
     Disk { operation: &'static str, path: &'static str, source: io::Error },
     #[error("`{path}` is damaged or sealed with another key; remove it to start without it")]
@@ -104,6 +108,7 @@ pub struct Store {
     sealing: Mutex<u32>,
     /// One change to segments that are there at a time.
     tending: Mutex<Tending>,
+    retention: Retention,
     /// Held as long as the store lives; `None` on a simulated disk.
     _lock: Option<DataLock>,
 }
@@ -163,9 +168,16 @@ impl Store {
             sealed_through,
             sealing: Mutex::new(0),
             tending: Mutex::default(),
+            retention: Retention::default(),
             _lock: lock,
         };
         Ok((store, recovery))
+    }
+
+    /// The same with policies of retention: events of different ones go to different segments from now on.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// The id that the next frame must have.
@@ -215,7 +227,7 @@ impl Store {
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(0) };
         let (first, last) = (first.frame(), last.frame());
         *attempt += 1;
-        let segments = write_segments(&*self.disk, &self.key, &batches, (first, last), *attempt)?;
+        let segments = write_segments(&*self.disk, &self.key, &batches, (first, last), *attempt, &self.retention)?;
         if segments.is_empty() {
             // Frames without events wait for the next that has some.
             return Ok(0);

@@ -16,7 +16,7 @@ use crate::{surroundings, time};
 
 pub(super) fn run(global: &Global, command: &AlertsCommand) -> anyhow::Result<Outcome> {
     let catalog = open(global)?;
-    let (now, actor) = (time::now(), actor());
+    let (now, actor) = (time::now(), surroundings::actor());
     let mut out = std::io::stdout().lock();
     match command {
         AlertsCommand::List(args) => list(&mut out, &catalog, args)?,
@@ -38,14 +38,6 @@ fn open(global: &Global) -> anyhow::Result<Catalog> {
     let config = surroundings::config(global, Vec::new())?;
     let key = crate::keys::for_reading(&config)?;
     surroundings::catalog(&config, &key, OpenMode::Existing)
-}
-
-/// Who did it, for the alert's history.
-fn actor() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))
-        .unwrap_or_else(|| "cli".to_owned())
 }
 
 fn list(out: &mut impl Write, catalog: &Catalog, args: &AlertsListArgs) -> anyhow::Result<()> {

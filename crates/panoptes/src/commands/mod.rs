@@ -11,6 +11,7 @@ mod generate;
 mod import;
 mod keys;
 mod normalize;
+mod retention;
 mod rules;
 mod run;
 mod scan;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Export(args) => export::run(&global, &args),
         Command::Tail(args) => tail::run(&global, &args),
         Command::Compact => compact::run(&global),
+        Command::Retention(command) => retention::run(&global, &command),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),
         Command::Entity(args) => entity::run(&global, &args),

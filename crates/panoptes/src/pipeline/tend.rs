@@ -13,6 +13,8 @@ use super::spawn;
 
 /// How often to look whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Who deletes, in the record of deletions.
+const ACTOR: &str = "panoptes";
 /// How long to wait after a failure (a full disk), so that it is not tried in a tight loop.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -60,6 +62,17 @@ fn run(store: &Store, ended: &Receiver<()>, clock: fn() -> Timestamp, going: &At
 
 fn tend(store: &Store, clock: fn() -> Timestamp, going: &AtomicBool) -> Result<(), StoreError> {
     let go_on = || going.load(Ordering::Acquire);
+    for deletion in store.apply_retention(ACTOR, clock())? {
+        metrics::counter!("panoptes_deleted_events_total", "policy" => deletion.cause.policy.clone())
+            .increment(deletion.events);
+        tracing::info!(
+            policy = deletion.cause.policy,
+            reason = deletion.cause.reason,
+            events = deletion.events,
+            bytes = deletion.bytes,
+            "evidence deleted"
+        );
+    }
     store.remove_replaced(clock())?;
     while go_on() {
         let Some(done) = store.compact(clock(), &go_on)? else { break };

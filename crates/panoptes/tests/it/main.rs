@@ -12,6 +12,7 @@ mod first_alert;
 mod import;
 mod keys;
 mod reload;
+mod retention;
 mod rules;
 mod scan;
 mod sealed;

@@ -28,7 +28,9 @@ fn seal(disk: &SimDisk, frame: u64, fill: impl FnOnce(&mut BatchWriter<'_>)) -> 
     let origin = Origin { source: format!("host{}", frame % 3), ..Origin::default() };
     let (schema, now) = (Arc::new(Schema::ecs()), Timestamp(i64::MAX));
     let batch = EventBatch::build(schema, FrameId(frame), now, vec![origin], String::new(), fill);
-    write_segments(disk, &key(), &[Arc::new(batch)], (FrameId(frame), FrameId(frame)), 0).unwrap().remove(0)
+    write_segments(disk, &key(), &[Arc::new(batch)], (FrameId(frame), FrameId(frame)), 0, &Default::default())
+        .unwrap()
+        .remove(0)
 }
 
 fn read(disk: &SimDisk, segment: &Segment) -> Vec<Row> {
@@ -159,7 +161,9 @@ fn fields_beyond_the_columns_and_values_of_another_type_go_to_the_overflow() {
                 }
             },
         );
-        write_segments(&disk, &key(), &[Arc::new(batch)], (FrameId(frame), FrameId(frame)), 0).unwrap().remove(0)
+        write_segments(&disk, &key(), &[Arc::new(batch)], (FrameId(frame), FrameId(frame)), 0, &Default::default())
+            .unwrap()
+            .remove(0)
     };
     let inputs = [typed(7, 2), typed(8, 3)];
     let refs: Vec<&Segment> = inputs.iter().collect();

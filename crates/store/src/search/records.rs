@@ -160,7 +160,8 @@ mod tests {
     fn sealed(disk: &SimDisk, key: &KeyEncryptionKey) -> Vec<Segment> {
         disk.create_dir_all(crate::segment::FOLDER).expect("the disk takes it");
         let batches = [batch(1, &[5, 6, 5]), batch(2, &[6, 5])];
-        write_segments(disk, key, &batches, (FrameId(1), FrameId(2)), 0).expect("the disk takes it")
+        write_segments(disk, key, &batches, (FrameId(1), FrameId(2)), 0, &Default::default())
+            .expect("the disk takes it")
     }
 
     #[test]

@@ -31,7 +31,7 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 /// How much ciphertext is gathered before it is written.
 const WRITE_BYTES: usize = 1 << 20;
 /// What an event was taken for.
-const DATASET: &str = "event.dataset";
+pub(super) const DATASET: &str = "event.dataset";
 
 /// A segment and its sidecar, which are being written under their names with `.new` behind.
 pub(crate) struct SegmentWriter<'d> {

@@ -1,12 +1,14 @@
 //! What happens to segments that are there: they are merged, and files that nothing names any more go.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use panoptes_model::Timestamp;
 
 use super::{Store, StoreError, disk_error, lock};
 use crate::compact::{keep_all, merge, output_file, plan};
+use crate::holds;
 use crate::manifest::{Cause, Change, Segment};
+use crate::retention::Verdict;
 use crate::segment::{FOLDER, destroy_sealed, sync_folder};
 
 /// How long the files of segments that were replaced stay for searches that began before. A search that takes longer
@@ -33,6 +35,18 @@ pub struct Compaction {
     pub bytes_before: u64,
     pub bytes_after: u64,
 }
+
+/// What a policy had deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    pub cause: Cause,
+    pub segments: usize,
+    pub events: u64,
+    pub bytes: u64,
+}
+
+/// How many segments one entry of the manifest gives up: their names fit into it many times.
+const DELETED_AT_ONCE_MAX: usize = 1_000;
 
 impl Store {
     /// Merges some small segments into one; `None` if there are none to merge. It reads and writes up to some hundred
@@ -82,6 +96,29 @@ impl Store {
         manifest.append(now, Change::Deleted { files: gone.iter().map(|it| it.file.clone()).collect(), cause })?;
         tending.replaced.extend(gone.iter().flat_map(Segment::files).map(|it| (now, it)));
         Ok((gone.len(), gone.iter().map(|it| it.rows).sum()))
+    }
+
+    /// Deletes what the policies say is to go and no hold covers. `actor` is noted with it.
+    pub fn apply_retention(&self, actor: &str, now: Timestamp) -> Result<Vec<Deletion>, StoreError> {
+        let holds = holds::list(&*self.disk, &self.key, false)?;
+        let segments: Vec<Segment> = lock(&self.manifest).segments().cloned().collect();
+        let mut due: BTreeMap<(String, String), Vec<&Segment>> = BTreeMap::new();
+        for (segment, verdict) in segments.iter().zip(self.retention.verdicts(&segments, &holds, now)) {
+            if let Verdict::Due(cause) = verdict {
+                due.entry((cause.policy, cause.reason)).or_default().push(segment);
+            }
+        }
+        let mut deletions = Vec::new();
+        for ((policy, reason), segments) in due {
+            for some in segments.chunks(DELETED_AT_ONCE_MAX) {
+                let files: Vec<String> = some.iter().map(|it| it.file.clone()).collect();
+                let cause = Cause { reason: reason.clone(), actor: actor.to_owned(), policy: policy.clone() };
+                let (segments, events) = self.delete(&files, cause.clone(), now)?;
+                let bytes = some.iter().map(|it| it.bytes_on_disk()).sum();
+                deletions.push(Deletion { cause, segments, events, bytes });
+            }
+        }
+        Ok(deletions)
     }
 
     /// Destroys and removes the files of segments that were replaced or deleted a minute before `now`. Gives how
