@@ -6,6 +6,7 @@ mod compact;
 mod config;
 mod demo;
 mod entity;
+mod export;
 mod generate;
 mod import;
 mod keys;
@@ -16,6 +17,7 @@ mod run;
 mod scan;
 mod search;
 mod sources;
+mod tail;
 mod verify;
 
 use std::io::Write;
@@ -39,6 +41,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Export(args) => export::run(&global, &args),
+        Command::Tail(args) => tail::run(&global, &args),
         Command::Compact => compact::run(&global),
         Command::Retention(command) => retention::run(&global, &command),
         Command::Verify(args) => verify::run(&global, &args),

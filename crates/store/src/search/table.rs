@@ -209,7 +209,7 @@ impl TableProvider for Events {
 }
 
 /// `batch` with the columns of `schema`.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> EngineResult<RecordBatch> {
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> EngineResult<RecordBatch> {
     let columns = schema.fields().iter().map(|field| -> EngineResult<ArrayRef> {
         match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
