@@ -6,6 +6,7 @@ mod compact;
 mod config;
 mod demo;
 mod entity;
+mod erase;
 mod generate;
 mod import;
 mod keys;
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
         Command::Compact => compact::run(&global),
+        Command::Erase(args) => erase::run(&global, &args),
         Command::Retention(command) => retention::run(&global, &command),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),
