@@ -72,6 +72,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes search 'source.ip:203.0.113.9 AND event.outcome:failure' --since 7d\n  panoptes search '\"failed password\" -user.name:root host.name:web*' --limit 20\n  panoptes search 'source.ip:10.0.0.0/8 http.response.status_code:>=500' --format jsonl\n  panoptes search 'event.outcome:failure @timestamp:>now-1d | top 5 source.ip'\n  panoptes search 'event.dataset:nginx.access | timechart 1h' --since 24h\n  panoptes search 'http.response.status_code:>=500 | stats count, p95(event.duration) by host.name'\n  panoptes search 'user.name:root' --histogram       # or --fields: which fields there are, with their values\n  panoptes search --sql 'select \"source.ip\", count(*) n from events group by 1 order by n desc limit 10'\n\nQueries:  word  \"a phrase\"  part*  field:value  field:\"a value\"  field:10.0.0.0/8  field:>=400  field:[400 TO 499]\n          field:*  (exists)   field:/regular expression/   @timestamp:>now-1h   AND  OR  NOT  -word  ( )\nCommands: | count [by FIELDS]   | top [N] FIELD   | rare [N] FIELD   | timechart [1h] [by FIELD]   | distinct FIELD\n          | stats count, avg(F), sum(F), min(F), max(F), p95(F), distinct(F) [by FIELDS]\n          | where CONDITION   | sort [-]FIELD   | limit N   | fields FIELDS          docs/search.md has all of it"
     )]
     Search(SearchArgs),
+    /// Watch events as they come in: pushed by the running instance, ends with Ctrl-C
+    #[command(
+        after_help = "Examples:\n  panoptes tail\n  panoptes tail 'event.outcome:failure -user.name:backup' -n 20\n  panoptes tail 'host.name:web*' --format jsonl | jq .message"
+    )]
+    Tail(TailArgs),
+    /// Write events to a file that others can read: CSV, JSON lines or Parquet, not encrypted
+    #[command(
+        after_help = "Examples:\n  panoptes export 'source.ip:203.0.113.9' --to case-17.jsonl.zst --since 30d\n  panoptes export 'event.dataset:linux.sshd' --to logins.csv --columns @timestamp,host.name,user.name,source.ip\n  panoptes export '' --to all.parquet"
+    )]
+    Export(ExportArgs),
     /// How long evidence is kept: status and forecast, deleting now, legal holds
     #[command(
         subcommand,
@@ -362,6 +372,44 @@ pub(crate) struct EntityArgs {
     /// table or json
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TailArgs {
+    /// Which events, as in a search; empty is all
+    #[arg(value_name = "QUERY", default_value = "")]
+    pub(crate) query: String,
+    /// Show so many from before first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 0)]
+    pub(crate) lines: usize,
+    /// End after so many new events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// table or jsonl
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Which events, as in a search; empty is all
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    /// The file: FILE.csv or FILE.jsonl, also with .gz or .zst behind it, or FILE.parquet; never in the data folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Events since: 24h, 30d, or a time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Events until, the same forms
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// Only these fields, in this order (CSV and Parquet); without it all that the events have
+    #[arg(long, value_name = "FIELD,FIELD", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,7 @@ mod generate;
 mod health;
 mod journal;
 mod keys;
+mod live;
 mod pipeline;
 mod reload;
 mod rules;

@@ -23,6 +23,7 @@ use panoptes_intake::inputs::{
 };
 use panoptes_intake::{Context, Counters, Sink, SinkLimits, Submissions};
 use panoptes_model::FindingOrigin;
+use panoptes_seal::KeyEncryptionKey;
 use panoptes_store::Store;
 use panoptes_store::lock::DataLock;
 use tokio::net::TcpListener;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::books::Books;
 use crate::enrichment::Enrichment;
 use crate::health::{self, Health};
+use crate::live::{Listener, Taps};
 use crate::pipeline::{OnAlerts, Parts, Pipeline, Vitals};
 use crate::reload::{self, Loaded, Seen};
 use crate::rules::LoadedRules;
@@ -59,6 +61,8 @@ struct Core {
     loaded: Loaded,
     /// Another way into the catalogue, for those who keep books.
     catalog: Catalog,
+    key: KeyEncryptionKey,
+    taps: Arc<Taps>,
 }
 
 impl Core {
@@ -95,6 +99,7 @@ impl Core {
         let fold = restore_fold(&store, rules, fold)?;
         let for_books = surroundings::catalog(config, &key, OpenMode::Existing)?;
         let vitals = Arc::new(Vitals::default());
+        let taps = Arc::new(Taps::default());
         let pipeline = Pipeline::start(Parts {
             store,
             catalog,
@@ -107,8 +112,9 @@ impl Core {
             clock: time::now,
             preparers: surroundings::workers(config),
             vitals: Arc::clone(&vitals),
+            taps: Arc::clone(&taps),
         })?;
-        Ok(Self { pipeline, vitals, rules: count, loaded, catalog: for_books })
+        Ok(Self { pipeline, vitals, rules: count, loaded, catalog: for_books, key, taps })
     }
 }
 
@@ -165,6 +171,8 @@ pub(crate) struct Server {
     shutdown: CancellationToken,
     pipeline: Pipeline,
     books: Books,
+    /// For those who look on.
+    listener: Option<Listener>,
     vitals: Arc<Vitals>,
     shutdown_max: Duration,
     /// Where it listens, as it turned out (port 0 becomes a real one).
@@ -195,8 +203,16 @@ impl Server {
             bound = Some(runtime.block_on(Inputs::bind(config))?);
             Ok(submissions)
         })?;
-        let Core { mut pipeline, vitals, rules, loaded, catalog } = core;
+        let Core { mut pipeline, vitals, rules, loaded, catalog, key, taps } = core;
         let positions = std::mem::take(&mut pipeline.positions);
+        // Looking on is no reason not to run.
+        let listener = match Listener::start(&config.data_dir, key, taps) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                tracing::warn!("{error:#}; `panoptes tail` cannot reach this instance");
+                None
+            }
+        };
         let books = Books::open(catalog, context.counters.clone(), context.sink.clone(), time::now, books::EVERY)?;
         reload::note_loaded(pipeline.in_force.get().rules());
         if pipeline.in_force.get().snapshot().lacks_databases() {
@@ -210,6 +226,7 @@ impl Server {
             shutdown,
             pipeline,
             books,
+            listener,
             shutdown_max: config.limits.shutdown_max,
             http: inputs.http.as_ref().and_then(|it| it.1.local_addr().ok()),
             tcp: inputs.tcp.as_ref().map(TcpInput::local_addr),
@@ -334,7 +351,8 @@ impl Server {
 
     /// Stops along the river: inputs drain, the queue closes, every stage ends, the state is written down.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, mut inputs, shutdown, pipeline, books, vitals, shutdown_max, .. } = self;
+        let Self { runtime, mut inputs, shutdown, pipeline, books, listener, vitals, shutdown_max, .. } = self;
+        drop(listener);
         vitals.stopping.store(true, Ordering::Release);
         shutdown.cancel();
         let mut positions: BTreeMap<String, SourcePosition> = BTreeMap::new();

@@ -120,12 +120,13 @@ fn cut(text: &str) -> String {
 }
 
 /// RFC 4180; a cell that a spreadsheet would run as a formula is defused with an apostrophe.
-fn write_csv_row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
+pub(crate) fn write_csv_row(out: &mut impl Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
             out.write_all(b",")?;
         }
-        let cell = if cell.starts_with(['=', '+', '@']) { format!("'{cell}") } else { cell };
+        // The time's own name is the one of ours that begins so, and others look for it.
+        let cell = if cell.starts_with(['=', '+', '@']) && cell != "@timestamp" { format!("'{cell}") } else { cell };
         if cell.contains([',', '"', '\n', '\r']) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {

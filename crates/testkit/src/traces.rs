@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use panoptes_stdx::decompress::{Decompressor, Encoding, Limits};
@@ -76,7 +77,8 @@ pub fn readable_traces_in(folder: &Path, words: &[&str]) -> io::Result<Vec<(Path
             traces.extend(readable_traces(name.as_bytes(), words).into_iter().map(|it| (path.clone(), it)));
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if !path.symlink_metadata()?.file_type().is_socket() {
+                // A socket holds nothing.
                 let bytes = fs::read(&path)?;
                 traces.extend(readable_traces(&bytes, words).into_iter().map(|it| (path.clone(), it)));
             }

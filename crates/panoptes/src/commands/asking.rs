@@ -8,7 +8,7 @@ use panoptes_catalog::OpenMode;
 use panoptes_catalog::blocking::Catalog;
 use panoptes_config::Config;
 use panoptes_engine::Preparer;
-use panoptes_model::{EventBatch, Timestamp};
+use panoptes_model::{EventBatch, Schema, Timestamp};
 use panoptes_seal::KeyEncryptionKey;
 use panoptes_store::StoreReader;
 use panoptes_store::manifest::Segment;
@@ -32,6 +32,7 @@ pub(super) struct Asking {
     key: KeyEncryptionKey,
     preparer: Preparer,
     searcher: Searcher,
+    schema: Arc<Schema>,
     runtime: tokio::runtime::Runtime,
     /// Ends what is asked.
     stop: Stop,
@@ -53,12 +54,13 @@ impl Asking {
         };
         let threads = options.threads;
         let searcher = Searcher::new(Arc::clone(&reader.disk), &key, Arc::clone(preparer.schema()), options)?;
+        let schema = Arc::clone(preparer.schema());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .enable_all()
             .build()
             .context("cannot start the runtime of queries")?;
-        Ok(Self { config, reader, hot, key, preparer, searcher, runtime, stop: Stop::default() })
+        Ok(Self { config, reader, hot, key, preparer, searcher, schema, runtime, stop: Stop::default() })
     }
 
     /// From here on, questions end after `time_max`, or when somebody interrupts: with what was found until then.
@@ -80,6 +82,19 @@ impl Asking {
 
     pub(super) fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// Which types fields have.
+    pub(super) fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.schema)
+    }
+
+    /// The first and the last time of all events there are.
+    pub(super) fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        let hot = || self.hot.iter().flat_map(|it| it.events().map(|it| it.time()));
+        let segments = || self.reader.segments.iter();
+        let first = segments().map(|it| it.time_min).chain(hot()).min()?;
+        Some((first, segments().map(|it| it.time_max).chain(hot()).max()?))
     }
 
     pub(super) fn search(&self, request: &SearchRequest) -> anyhow::Result<Found> {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod entity;
 mod erase;
+mod export;
 mod generate;
 mod import;
 mod keys;
@@ -17,6 +18,7 @@ mod run;
 mod scan;
 mod search;
 mod sources;
+mod tail;
 mod verify;
 
 use std::io::Write;
@@ -40,6 +42,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Scan(args) => scan::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Search(args) => search::run(&global, &args),
+        Command::Export(args) => export::run(&global, &args),
+        Command::Tail(args) => tail::run(&global, &args),
         Command::Compact => compact::run(&global),
         Command::Erase(args) => erase::run(&global, &args),
         Command::Retention(command) => retention::run(&global, &command),

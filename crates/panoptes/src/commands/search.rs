@@ -319,7 +319,7 @@ fn text_of(row: &Row, name: &str) -> String {
 }
 
 /// A value as people read it.
-fn plain(value: &FieldValue) -> String {
+pub(super) fn plain(value: &FieldValue) -> String {
     match value {
         FieldValue::Text(text) => text.clone(),
         FieldValue::Null => String::new(),
@@ -333,19 +333,37 @@ fn plain(value: &FieldValue) -> String {
 }
 
 /// `time  field=value …  message`, one line an event.
-fn write_row(out: &mut impl Write, row: &Row, palette: Palette) -> anyhow::Result<()> {
+pub(super) fn write_row(out: &mut impl Write, row: &Row, palette: Palette) -> anyhow::Result<()> {
+    write_line(out, &row.time.to_string(), |name| text_of(row, name), palette)
+}
+
+/// The same for an event as JSON.
+pub(super) fn write_json_row(
+    out: &mut impl Write,
+    fields: &serde_json::Map<String, Value>,
+    palette: Palette,
+) -> anyhow::Result<()> {
+    let text = |name: &str| match fields.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => crate::table::plain(other),
+    };
+    write_line(out, &text("@timestamp"), text, palette)
+}
+
+fn write_line(out: &mut impl Write, time: &str, text: impl Fn(&str) -> String, palette: Palette) -> anyhow::Result<()> {
     let mut fields = String::new();
     for name in SHOWN {
-        let value = text_of(row, name);
+        let value = text(name);
         if !value.is_empty() {
             fields.push_str(&format!("{name}={} ", harmless(&value)));
         }
     }
-    let mut message = text_of(row, "message");
+    let mut message = text("message");
     if message.is_empty() {
-        message = text_of(row, "event.original");
+        message = text("event.original");
     }
-    writeln!(out, "{}  {}{}", palette.bold(&row.time.to_string()), palette.dim(&fields), harmless(message.trim_end()))?;
+    writeln!(out, "{}  {}{}", palette.bold(&harmless(time)), palette.dim(&fields), harmless(message.trim_end()))?;
     Ok(())
 }
 

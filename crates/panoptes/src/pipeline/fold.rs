@@ -14,6 +14,7 @@ use panoptes_model::{AlertId, FrameId, Timestamp};
 use panoptes_store::Store;
 
 use super::{Numbered, OnAlerts, Vitals};
+use crate::live::Taps;
 
 /// Effects wait at most this long for company before their transaction.
 const COMMIT_AFTER: Duration = Duration::from_millis(100);
@@ -28,6 +29,7 @@ pub(super) struct Folder {
     store: Arc<Store>,
     on_alerts: OnAlerts,
     vitals: Arc<Vitals>,
+    taps: Arc<Taps>,
     seal: Sender<()>,
     /// What the catalogue knew when the program started: effects up to here are there already.
     folded_before: FrameId,
@@ -44,6 +46,7 @@ pub(super) struct FolderParts {
     pub(super) store: Arc<Store>,
     pub(super) on_alerts: OnAlerts,
     pub(super) vitals: Arc<Vitals>,
+    pub(super) taps: Arc<Taps>,
     pub(super) seal: Sender<()>,
     pub(super) folded_before: FrameId,
     pub(super) clock: fn() -> Timestamp,
@@ -52,7 +55,7 @@ pub(super) struct FolderParts {
 impl Folder {
     pub(super) fn new(parts: FolderParts) -> Self {
         let pending = Effects { through: parts.folded_before, ..Effects::default() };
-        let FolderParts { fold, catalog, store, on_alerts, vitals, seal, folded_before, clock } = parts;
+        let FolderParts { fold, catalog, store, on_alerts, vitals, taps, seal, folded_before, clock } = parts;
         let checkpointed = fold.through();
         Self {
             fold,
@@ -60,6 +63,7 @@ impl Folder {
             store,
             on_alerts,
             vitals,
+            taps,
             seal,
             folded_before,
             pending,
@@ -125,6 +129,7 @@ impl Folder {
         }
         // Before there is need to wait for room: only sealing makes any.
         self.ask_to_seal();
+        self.taps.offer(&frame.events);
         self.store.keep(frame.events);
         self.pending.absorb(effects);
         self.pending_frames += 1;

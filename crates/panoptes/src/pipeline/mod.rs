@@ -35,6 +35,7 @@ use panoptes_store::log::Recovery;
 
 use self::fold::{Folder, FolderParts};
 pub(crate) use self::in_force::InForce;
+use crate::live::Taps;
 use crate::time;
 
 /// Frames between two stages. Small: a frame may hold 16 MiB, and the log has them all anyway.
@@ -59,6 +60,8 @@ pub(crate) struct Parts {
     /// Threads that prepare; at least one.
     pub(crate) preparers: usize,
     pub(crate) vitals: Arc<Vitals>,
+    /// Who looks on.
+    pub(crate) taps: Arc<Taps>,
 }
 
 /// What health checks and metrics read of a running pipeline.
@@ -128,6 +131,7 @@ impl Pipeline {
             clock,
             preparers,
             vitals,
+            taps,
         } = parts;
         let store = Arc::new(store);
         let folded_before = catalog.folded_through().context("cannot read the catalogue")?;
@@ -139,6 +143,7 @@ impl Pipeline {
             store: Arc::clone(&store),
             on_alerts,
             vitals: Arc::clone(&vitals),
+            taps,
             seal: seal_sender,
             folded_before,
             clock,

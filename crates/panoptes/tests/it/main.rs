@@ -1,5 +1,6 @@
 //! The real binary, as a user runs it: real sockets, real files, real signals.
 
+mod asking;
 mod backtest;
 mod cases;
 mod clients;

@@ -10,12 +10,20 @@ fn filled(server: &Server) {
     let old = r#"{"@timestamp":"2020-01-05T00:00:00Z","message":"old news"}"#;
     let new = format!(r#"{{"@timestamp":"{}","message":"recent news"}}"#, crate::support::now());
     for line in [old, new.as_str()] {
-        assert_eq!(post(server.http(), "/logs?source=web", "application/json", line.as_bytes()).unwrap().status, 200);
+        assert_eq!(
+            post(server.http(), "/logs?source=web", "application/json", line.as_bytes())
+                .expect("the server answers")
+                .status,
+            200
+        );
     }
     wait_until(LIMIT, "segments", || {
         let names = std::fs::read_dir(server.data().join("segments")).ok()?;
-        let count =
-            names.filter(|it| it.as_ref().unwrap().path().extension().is_some_and(|it| it == "segment")).count();
+        let count = names
+            .filter(|it| {
+                it.as_ref().expect("the folder can be read").path().extension().is_some_and(|it| it == "segment")
+            })
+            .count();
         (count >= 2).then_some(())
     });
 }

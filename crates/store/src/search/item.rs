@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use panoptes_model::Timestamp;
 use regex::Regex;
 
+use super::folded::Folded;
 use super::query::{Bound, Glob, PATTERN_BYTES_MAX, Pattern, Test};
 use crate::pivot::{ITEM_SEPARATOR, each_overflow, each_text, instant};
 use crate::words::is_word;
@@ -29,8 +30,18 @@ enum Kind {
     /// The text, and the address in its plain form if it is one.
     Is(String, Option<String>),
     Pattern(Regex),
+    /// The same as the pattern, but quicker.
+    Folded(Folded, Place, Regex),
     Range(Option<End>, Option<End>),
     Network(super::query::Network),
+}
+
+/// Where in a text.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Anywhere,
+    Beginning,
+    End,
 }
 
 /// One end of a range: compared by what both sides read as.
@@ -39,6 +50,15 @@ struct End {
     bound: Bound,
     number: Option<f64>,
     address: Option<IpAddr>,
+}
+
+impl Kind {
+    fn folded(place: Option<(&String, Place)>, borders: (bool, bool), pattern: Regex) -> Self {
+        match place.and_then(|(text, place)| Some((Folded::new(text, borders)?, place))) {
+            Some((folded, place)) => Self::Folded(folded, place, pattern),
+            None => Self::Pattern(pattern),
+        }
+    }
 }
 
 impl PartialEq for Matcher {
@@ -76,7 +96,14 @@ impl Matcher {
             Test::Is(text) => Kind::Is(text.clone(), canonical(text)),
             Test::Like(glob) => {
                 let parts: Vec<String> = glob.0.iter().map(|it| regex::escape(it)).collect();
-                Kind::Pattern(compile(&format!("^(?:{})$", parts.join(".*")))?)
+                let pattern = compile(&format!("^(?:{})$", parts.join(".*")))?;
+                let place = match glob.0.as_slice() {
+                    [start, end] if end.is_empty() => Some((start, Place::Beginning)),
+                    [start, end] if start.is_empty() => Some((end, Place::End)),
+                    [start, middle, end] if start.is_empty() && end.is_empty() => Some((middle, Place::Anywhere)),
+                    _ => None,
+                };
+                Kind::folded(place, (false, false), pattern)
             }
             Test::Pattern(pattern) => return Self::pattern(pattern),
             Test::Range { low, high } => Kind::Range(end(low), end(high)),
@@ -93,7 +120,17 @@ impl Matcher {
         let ends = glob.0.last().and_then(|it| it.chars().next_back()).is_some_and(is_word);
         let border = |wanted: bool| if wanted { r"\b" } else { "" };
         let pattern = format!("{}{}{}", border(starts), parts.join(r"\S*"), border(ends));
-        Ok(Self { test: TestOrWords::Words(glob.clone()), kind: Kind::Pattern(compile(&pattern)?) })
+        // A `*` at an end only takes its border away.
+        let only = match glob.0.as_slice() {
+            [only] => Some(only),
+            [start, end] if end.is_empty() => Some(start),
+            [start, end] if start.is_empty() => Some(end),
+            [start, middle, end] if start.is_empty() && end.is_empty() => Some(middle),
+            _ => None,
+        };
+        let place = only.map(|it| (it, Place::Anywhere));
+        let kind = Kind::folded(place, (starts, ends), compile(&pattern)?);
+        Ok(Self { test: TestOrWords::Words(glob.clone()), kind })
     }
 
     /// Finds what the regular expression fits, as it is written.
@@ -117,6 +154,14 @@ impl Matcher {
             Kind::Exists => true,
             Kind::Is(wanted, address) => text == wanted || address.as_deref() == Some(text),
             Kind::Pattern(pattern) => pattern.is_match(text),
+            Kind::Folded(folded, place, pattern) => {
+                let found = match place {
+                    Place::Anywhere => folded.find(text),
+                    Place::Beginning => folded.is_affix(text, false),
+                    Place::End => folded.is_affix(text, true),
+                };
+                found.unwrap_or_else(|| pattern.is_match(text))
+            }
             Kind::Range(low, high) => {
                 let number = text.parse().ok();
                 low.as_ref().is_none_or(|it| it.admits(text, number, std::cmp::Ordering::Greater))

@@ -7,6 +7,7 @@
 //!
 //! # Where to look first
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
+//! * [`Ask`]: a query with commands. [`Searcher::table`]: their answers. [`LiveFilter`]: a query on events as they come.
 //! * `expr.rs`: the language in terms of the engine (DataFusion); `table.rs`: events as the engine's table.
 //!
 //! # Invariants
@@ -20,8 +21,11 @@ mod answer;
 mod damaged;
 mod expr;
 mod fetch;
+mod folded;
 mod item;
+mod live;
 mod names;
+mod parquet_out;
 mod pipes;
 mod prune;
 mod query;
@@ -44,7 +48,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use panoptes_model::{EventBatch, FieldType, Schema, Timestamp};
+use panoptes_model::{EventBatch, EventId, FieldType, FrameId, Schema, Timestamp};
 use panoptes_seal::{KeyEncryptionKey, plaintext_size};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
@@ -53,7 +57,9 @@ pub use self::answer::{Make, TableRequest};
 use self::damaged::Loss;
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
+pub use self::live::LiveFilter;
 pub use self::names::UnknownField;
+pub use self::parquet_out::{Columns, EXPORT_COLUMNS_MAX, ParquetOut};
 pub use self::pipes::{Aggregate, Ask, COMMANDS_MAX, Function, GroupOrder, Interval, Measure, OnRows, SortBy, Then};
 pub use self::prune::Pruning;
 use self::prune::need;
@@ -322,6 +328,8 @@ impl Searcher {
                         number: number as u32,
                         size,
                         sidecar_of: segment.words.as_ref().map(|_| segment.digest),
+                        sources: segment.sources.clone(),
+                        datasets: segment.datasets.clone(),
                         groups: None,
                     };
                     segments.insert(
@@ -599,12 +607,23 @@ impl Found {
         &self.warnings
     }
 
+    /// Time and id of the last event that was found.
+    pub fn last(&self) -> Option<(Timestamp, EventId)> {
+        let last = self.hits.back()?;
+        Some((last.time, EventId { frame: FrameId(last.frame), index: last.index }))
+    }
+
     /// The next events; `None` after the last.
     pub fn next_rows(&mut self) -> Result<Option<Vec<Row>>, SearchError> {
+        self.next_rows_up_to(FETCH_ROWS)
+    }
+
+    /// The same, `count` at a time: with more, each page of a segment is read less often.
+    pub fn next_rows_up_to(&mut self, count: usize) -> Result<Option<Vec<Row>>, SearchError> {
         if self.hits.is_empty() {
             return Ok(None);
         }
-        let hits: Vec<Hit> = self.hits.drain(..FETCH_ROWS.min(self.hits.len())).collect();
+        let hits: Vec<Hit> = self.hits.drain(..count.max(1).min(self.hits.len())).collect();
         let mut found: Vec<Option<Row>> = vec![None; hits.len()];
         let mut by_segment: BTreeMap<Option<u32>, Vec<(u32, usize)>> = BTreeMap::new();
         for (position, hit) in hits.iter().enumerate() {

@@ -87,7 +87,7 @@ impl Searcher {
         loop {
             let mark = self.store.damage_mark();
             let watch = Watch::new(stop);
-            match self.run_sql(&text, &columns, &hot, parts.clone(), (since, until), &watch, &mut work).await {
+            match self.run_sql((&text, &columns), &hot, parts.clone(), (since, until), &watch, &mut work).await {
                 Ok((columns, rows, is_cut)) => {
                     let partial = self.partial(&watch, &candidates, &parts, is_less);
                     work.segments_opened = watch.segments_opened();
@@ -133,8 +133,7 @@ impl Searcher {
 
     async fn run_sql(
         &self,
-        text: &str,
-        columns: &[Field],
+        (text, columns): (&str, &[Field]),
         hot: &[RecordBatch],
         parts: Vec<Part>,
         (since, until): (Option<Timestamp>, Option<Timestamp>),

@@ -522,7 +522,7 @@ const NAMES: &[&str] = &[
 ];
 const ORIGINALS: &[&str] = &["Failed password for root", "session opened", "admin: 7 words, one IP 10.0.0.1", ""];
 
-const PATTERNS: &[&str] = &["ro", "^7$", "o{2}", "(?i)RO", "[0-9]+\\.[0-9]"];
+const PATTERNS: &[&str] = &["ro", "^7$", "o{2}", "(?i)RO", "[0-9]+\\.[1-9]"];
 
 fn made_value() -> impl Strategy<Value = MadeValue> {
     let text = || proptest::sample::select(TEXTS);
