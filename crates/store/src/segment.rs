@@ -237,6 +237,7 @@ mod tests {
     use crate::manifest::{Kinds, RowsDigest, Sidecar};
     use crate::pivot::{Row, rows};
     use crate::retention::Policy;
+    use crate::words::{Need, WordsStore};
 
     const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
 
@@ -357,6 +358,10 @@ mod tests {
             let written = write(&disk, &[batch]);
             let (rows, metadata) = read(&disk, &written[0].file);
             assert_eq!(rows.len() as u64, written[0].rows);
+            // A search would not know which row groups it may leave out.
+            let words = WordsStore::new(Arc::new(disk), key());
+            let known = words.groups(&written[0].file, &written[0].digest, &Need::Nothing).unwrap().unwrap();
+            assert_eq!(known.iter().len(), metadata.num_row_groups());
             metadata.row_groups().iter().map(|it| it.num_rows()).collect::<Vec<_>>()
         };
         // Each event also has the anomaly that its time is missing.

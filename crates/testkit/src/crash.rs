@@ -1,18 +1,20 @@
-//! `kill -9` at random moments while records come in over HTTP, segments are sealed and merged, and keys exchanged.
+//! `kill -9` at random moments while records come in over HTTP, segments are sealed, merged and deleted, and keys
+//! exchanged.
 //!
 //! Goal: what was acknowledged is found afterwards exactly once, and each attack has exactly one alert that counts its
 //! stored events. Method: senders post small batches; after a random time the process is killed and started again on
 //! the same data, and sometimes killed once more before it is ready; at the end the whole store is read, and verified.
-//! Some rounds exchange the key meanwhile, with a process that is killed as well; between some, `panoptes compact` is
-//! killed while it merges what the rounds before have left. A log file grows all the while, and is followed: of it all
-//! must be there once, whenever it was written.
+//! Some rounds exchange the key meanwhile, with a process that is killed as well; between some, `panoptes compact` or
+//! `panoptes retention apply` is killed at its work. A log file grows all the while, and is followed: of it all must be
+//! there once, whenever it was written. Records of a source that is kept only up to some bytes may be gone, but never
+//! be there twice; at the end some must be gone and some be there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +36,13 @@ const ROUNDS_PER_SEARCH: u32 = 50;
 const LIMIT: Duration = Duration::from_secs(120);
 /// A file that was written to so shortly before a kill was being written when it came.
 const JUST_NOW: Duration = Duration::from_millis(30);
+/// What is done while no instance runs, and how it is told of.
+const CHORES: [(&[&str], &str); 2] =
+    [(&["compact"], "merging segments"), (&["retention", "apply"], "deleting what is due")];
+/// What is kept only up to `bytes_max` of the configuration.
+const SHORT: &str = "short";
+/// So many of its records are more than is kept.
+const SHORT_MANY: u64 = 20_000;
 /// What the tokens of the followed file begin with.
 const FOLLOWED: &str = "file.";
 /// So many complaints are kept of each kind.
@@ -41,7 +50,8 @@ const COMPLAINTS_MAX: usize = 20;
 
 /// Seals early and merges soon, so that a short run meets every stage.
 const CONFIG: &str = "files = [{ paths = ['followed.log'], source = 'crash-file', start = 'beginning' }]\n[store]\nsegment_bytes_max = 1048576\nsegment_seconds_max = 1\n\
-                      log_file_bytes_max = 1048576\nquery_bytes_max = 1073741824\n";
+                      log_file_bytes_max = 1048576\nquery_bytes_max = 1073741824\n\
+                      [[store.retention.policies]]\nname = 'short'\nsources = ['short']\nbytes_max = 30000\n";
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +70,9 @@ pub struct CrashSummary {
     /// Lines of a followed file.
     pub followed: u64,
     pub stored: u64,
+    /// Of a source that is kept only up to some bytes: posted, and left at the end.
+    pub short: u64,
+    pub short_kept: u64,
     /// What the process was doing when it was killed, as far as its files tell.
     pub kills: BTreeMap<&'static str, u32>,
     pub rotations: u32,
@@ -96,6 +109,7 @@ impl fmt::Display for CrashSummary {
             "{acknowledged} acknowledged, {unknown} unknown, {followed} of a followed file, {stored} stored: {lost} lost, \
              {doubled} doubled"
         )?;
+        writeln!(f, "{} of {} records of a source that is not all kept are there", self.short_kept, self.short)?;
         let Self { attacks, alerts, alerts_wrong, segments, rotations, rotations_killed, .. } = self;
         writeln!(f, "{attacks} attacks over the threshold, {alerts} alerts, {alerts_wrong} of them wrong")?;
         let verified = if self.verified { "verified" } else { "NOT VERIFIED" };
@@ -119,6 +133,8 @@ struct Sent {
     unknown: Vec<String>,
     /// Lines of the followed file.
     followed: u64,
+    /// Posted to the source of which not everything is kept.
+    short: u64,
 }
 
 /// Kills `binary` as `plan` says and compares. `told` hears of every kill.
@@ -130,17 +146,18 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
     let mut dice = fastrand::Rng::with_seed(plan.seed);
     let mut server = Server::of(binary).config(CONFIG).start();
     let (mut summary, mut sent) = (CrashSummary::default(), Sent::default());
-    let has_compact = server.command("compact").arg("--help").output().is_ok_and(|it| it.status.success());
     let (mut kills, mut round) = (0, 0);
     while kills < plan.kills {
         let phase = one_round(&mut server, round, &mut dice, &mut summary, &mut sent);
         kills += 1;
         *summary.kills.entry(phase).or_default() += 1;
         told(kills);
-        if kills < plan.kills && has_compact && dice.u8(..100) < 20 && is_killed_while_merging(&server, &mut dice) {
-            kills += 1;
-            *summary.kills.entry("merging segments").or_default() += 1;
-            told(kills);
+        for (arguments, doing) in CHORES {
+            if kills < plan.kills && dice.u8(..100) < 15 && is_killed_at_work(&server, arguments, &mut dice) {
+                kills += 1;
+                *summary.kills.entry(doing).or_default() += 1;
+                told(kills);
+            }
         }
         while kills < plan.kills && dice.u8(..100) < 15 {
             server.start_unready();
@@ -167,6 +184,9 @@ pub fn run(binary: &Path, plan: CrashPlan, told: &mut dyn FnMut(u32)) -> CrashSu
     });
     if server.stop() != Some(0) {
         summary.complain(format!("the server did not end well: {}", server.stderr()));
+    }
+    if let Err(said) = succeed(&server, &["retention", "apply"]) {
+        summary.complain(said);
     }
     compare(&server, round, &sent, &mut summary);
     verify(&server, &mut summary);
@@ -214,6 +234,7 @@ fn one_round(
             if let Ok(more) = sender.join() {
                 sent.acknowledged.extend(more.acknowledged);
                 sent.unknown.extend(more.unknown);
+                sent.short += more.short;
             }
         }
     });
@@ -250,26 +271,25 @@ fn end_rotation(server: &Server, mut rotation: Child, is_killed: bool, summary: 
     }
 }
 
-/// Merges segments while nothing else runs, and kills that. Gives whether it was under way.
-fn is_killed_while_merging(server: &Server, dice: &mut fastrand::Rng) -> bool {
-    let merging = server.command("compact").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let mut merging = merging.unwrap_or_else(|error| panic!("cannot start a compaction: {error}"));
-    std::thread::sleep(Duration::from_micros(dice.u64(..800_000)));
-    let is_under_way = matches!(merging.try_wait(), Ok(None));
-    drop(merging.kill());
-    drop(merging.wait());
+/// Runs a chore while nothing else runs, and kills it. Gives whether it was under way.
+fn is_killed_at_work(server: &Server, arguments: &[&str], dice: &mut fastrand::Rng) -> bool {
+    let mut chore = command(server, arguments);
+    let chore = chore.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut chore = chore.unwrap_or_else(|error| panic!("cannot start {arguments:?}: {error}"));
+    // Some are done in no time.
+    let longest = if dice.bool() { 800_000 } else { 80_000 };
+    std::thread::sleep(Duration::from_micros(dice.u64(..longest)));
+    let is_under_way = matches!(chore.try_wait(), Ok(None));
+    drop(chore.kill());
+    drop(chore.wait());
     is_under_way
 }
 
 /// Everything must be sound, too.
 fn verify(server: &Server, summary: &mut CrashSummary) {
-    match server.command("verify").output() {
-        Ok(output) if output.status.success() => summary.verified = true,
-        Ok(output) => {
-            let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            summary.complain(format!("`panoptes verify` is not content: {said}{told}"));
-        }
-        Err(error) => summary.complain(format!("`panoptes verify` cannot be started: {error}")),
+    match succeed(server, &["verify"]) {
+        Ok(_) => summary.verified = true,
+        Err(said) => summary.complain(said),
     }
 }
 
@@ -332,6 +352,12 @@ fn send(address: SocketAddr, round: u32, sender: u64, mut dice: fastrand::Rng, g
             Ok(answer) if answer.status == 200 => sent.acknowledged.append(&mut tokens),
             // 429 or 503: refused, so it must not be there, which the total count checks as far as it can.
             Ok(_) | Err(_) => sent.unknown.append(&mut tokens),
+        }
+        if dice.u8(..100) < 20 {
+            let lines: String =
+                (0..RECORDS_MAX).map(|record| format!("token-{SHORT}.{round}.{sender}.{request}.{record}\n")).collect();
+            drop(post(address, &format!("/logs?source={SHORT}"), "text/plain", lines.as_bytes()));
+            sent.short += RECORDS_MAX;
         }
         if gone.load(Ordering::Acquire) {
             break;
@@ -397,12 +423,34 @@ fn compare(server: &Server, rounds: u32, sent: &Sent, summary: &mut CrashSummary
         summary.doubled += 1;
         summary.complain(format!("record {token} is there {times} times"));
     }
+    compare_short(server, sent, summary);
     let known = sent.followed + (sent.acknowledged.len() + sent.unknown.len()) as u64;
     if summary.stored > known {
         summary.complain(format!("{} records are stored, but only {known} were sent", summary.stored));
     }
     compare_alerts(server, &attacks, summary);
     summary.segments = std::fs::read_dir(server.data().join("segments")).map_or(0, Iterator::count) as u64;
+}
+
+/// What is left of the source that is not kept as a whole.
+fn compare_short(server: &Server, sent: &Sent, summary: &mut CrashSummary) {
+    let mut tokens: HashSet<String> = HashSet::new();
+    for event in
+        json_lines(server, &["search", &format!("panoptes.source:{SHORT}"), "--format", "jsonl", "--limit", "1000000"])
+    {
+        let token = event["event.original"].as_str().unwrap_or_default().to_owned();
+        if tokens.contains(&token) {
+            summary.doubled += 1;
+            summary.complain(format!("record {token} is there twice"));
+        }
+        tokens.insert(token);
+    }
+    summary.short = sent.short;
+    summary.short_kept = tokens.len() as u64;
+    // A short run does not come to the limit.
+    if sent.short > SHORT_MANY && (tokens.is_empty() || summary.short_kept == sent.short) {
+        summary.complain(format!("{} of {} records that are not all kept are there", tokens.len(), sent.short));
+    }
 }
 
 fn compare_alerts(server: &Server, attacks: &HashMap<String, u64>, summary: &mut CrashSummary) {
@@ -428,13 +476,24 @@ fn compare_alerts(server: &Server, attacks: &HashMap<String, u64>, summary: &mut
     }
 }
 
+/// Another command on the same data.
+fn command(server: &Server, arguments: &[&str]) -> Command {
+    let (name, arguments) = arguments.split_first().unwrap_or((&"", &[]));
+    let mut command = server.command(name);
+    command.args(arguments);
+    command
+}
+
+/// What a command prints, or what it says if it fails.
+fn succeed(server: &Server, arguments: &[&str]) -> Result<String, String> {
+    let output = command(server, arguments).output().map_err(|error| format!("cannot start {arguments:?}: {error}"))?;
+    let [told, said] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
+    if output.status.success() { Ok(told) } else { Err(format!("{arguments:?} failed: {told}{said}")) }
+}
+
 /// What a command that must succeed prints.
 #[track_caller]
 fn json_lines(server: &Server, arguments: &[&str]) -> Vec<Value> {
-    let (name, arguments) = arguments.split_first().unwrap_or((&"", &[]));
-    let output = server.command(name).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("cannot start `{name}`: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "`{name}` failed: {}", String::from_utf8_lossy(&output.stderr));
+    let text = succeed(server, arguments).unwrap_or_else(|said| panic!("{said}"));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }

@@ -179,15 +179,11 @@ pub(crate) fn each_text(value: &serde_json::Value, visit: &mut dyn FnMut(&str)) 
         serde_json::Value::Null => {}
         serde_json::Value::String(text) => visit(text),
         serde_json::Value::Array(items) => items.iter().for_each(|it| each_text(it, visit)),
-        serde_json::Value::Number(number) => {
-            visit(&number.to_string());
-            // `1.0` is written as such but is looked for as `1` too.
-            if number.is_f64()
-                && let Some(float) = number.as_f64()
-            {
-                visit(&float.to_string());
-            }
+        // As `Value::to_text` writes floats, and their column is searched: `1.0` is looked for as `1`.
+        serde_json::Value::Number(number) if number.is_f64() => {
+            visit(&number.as_f64().map_or_else(|| number.to_string(), |it| it.to_string()));
         }
+        serde_json::Value::Number(number) => visit(&number.to_string()),
         other => visit(&other.to_string()),
     }
 }

@@ -328,6 +328,8 @@ impl Searcher {
                         number: number as u32,
                         size,
                         sidecar_of: segment.words.as_ref().map(|_| segment.digest),
+                        sources: segment.sources.clone(),
+                        datasets: segment.datasets.clone(),
                         groups: None,
                     };
                     segments.insert(

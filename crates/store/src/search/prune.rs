@@ -1,4 +1,5 @@
-//! Which segments and row groups need not be read for a query, by what their sidecars say ([`words`](crate::words)).
+//! Which segments and row groups need not be read for a query, by what their sidecars say ([`words`](crate::words)), and
+//! the manifest of their sources and datasets.
 //!
 //! A query *needs* the words that every match of it has, each whole, and the values that it compares looked-up fields
 //! with. What has a `*` at its end, ranges, networks, regular expressions and what is negated need nothing.
@@ -7,20 +8,76 @@ use panoptes_model::{FieldType, Schema};
 
 use super::Searcher;
 use super::expr::type_of;
-use super::item::canonical;
+use super::item::{Matcher, canonical};
 use super::query::{Query, Test};
 use super::table::Part;
-use crate::pivot::SENT;
+use crate::manifest::Kinds;
+use crate::pivot::{SENT, SOURCE};
 use crate::segment::is_looked_up;
 use crate::words::{Need, Term, is_worded, whole_words};
 
+/// What an event was taken for.
+const DATASET: &str = "event.dataset";
+
+/// What the segments of a query must have.
+pub(super) struct Needs {
+    need: Need,
+    kinds: KindsTest,
+}
+
 /// What a query needs.
-pub(super) fn need(query: &Query, schema: &Schema) -> Need {
+pub(super) fn need(query: &Query, schema: &Schema) -> Needs {
+    Needs { need: terms(query, schema), kinds: kinds(query, schema) }
+}
+
+/// What is asked of the fields whose values the manifest lists.
+enum KindsTest {
+    Anything,
+    Source(Matcher),
+    Dataset(Matcher),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+}
+
+impl KindsTest {
+    /// Whether events of such sources and datasets may pass. Nests no deeper than queries.
+    fn may_pass(&self, part: &Part) -> bool {
+        let some = |kinds: &Kinds, matcher: &Matcher| match kinds {
+            Kinds::Known(values) => values.iter().any(|it| matcher.matches(it)),
+            Kinds::Unknown => true,
+        };
+        match self {
+            Self::Anything => true,
+            Self::Source(matcher) => some(&part.sources, matcher),
+            Self::Dataset(matcher) => some(&part.datasets, matcher),
+            Self::All(tests) => tests.iter().all(|it| it.may_pass(part)),
+            Self::Any(tests) => tests.iter().any(|it| it.may_pass(part)),
+        }
+    }
+}
+
+fn kinds(query: &Query, schema: &Schema) -> KindsTest {
+    match query {
+        Query::And(parts) => KindsTest::All(parts.iter().map(|it| kinds(it, schema)).collect()),
+        Query::Or(parts) => KindsTest::Any(parts.iter().map(|it| kinds(it, schema)).collect()),
+        Query::Field { name, test } if matches!(name.as_str(), SOURCE | DATASET) => {
+            let is_text = type_of(name, schema) == FieldType::Text;
+            match Matcher::new(test) {
+                Ok(matcher) if is_text && name == SOURCE => KindsTest::Source(matcher),
+                Ok(matcher) if is_text => KindsTest::Dataset(matcher),
+                _ => KindsTest::Anything,
+            }
+        }
+        _ => KindsTest::Anything,
+    }
+}
+
+fn terms(query: &Query, schema: &Schema) -> Need {
     match query {
         Query::Words(glob) => words(&glob.0),
         Query::Field { name, test } => field(name, test, schema),
-        Query::And(parts) => Need::all(parts.iter().map(|it| need(it, schema))),
-        Query::Or(parts) => Need::any(parts.iter().map(|it| need(it, schema))),
+        Query::And(parts) => Need::all(parts.iter().map(|it| terms(it, schema))),
+        Query::Or(parts) => Need::any(parts.iter().map(|it| terms(it, schema))),
         Query::All | Query::Not(_) | Query::Pattern(_) => Need::Nothing,
     }
 }
@@ -65,7 +122,11 @@ pub struct Pruning {
 
 impl Searcher {
     /// Leaves out what cannot match: segments here, row groups when they are read.
-    pub(super) fn prune(&self, parts: Vec<Part>, need: &Need, pruning: &mut Pruning) -> Vec<Part> {
+    pub(super) fn prune(&self, mut parts: Vec<Part>, needs: &Needs, pruning: &mut Pruning) -> Vec<Part> {
+        let Needs { need, kinds } = needs;
+        let before = parts.len();
+        parts.retain(|it| kinds.may_pass(it));
+        pruning.segments += before - parts.len();
         if *need == Need::Nothing {
             return parts;
         }

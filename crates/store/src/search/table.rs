@@ -31,6 +31,7 @@ use datafusion::physical_plan::union::UnionExec;
 
 use super::expr::{Matches, Scope};
 use super::watch::{StoppableExec, Watch, WatchedReaders};
+use crate::manifest::Kinds;
 use crate::object::SegmentStore;
 use crate::pivot::{LISTS_KEY, MESSAGE, ORIGINAL, SAME, SEGMENT};
 use crate::words::Groups;
@@ -49,6 +50,9 @@ pub(super) struct Part {
     pub(super) size: u64,
     /// The digest of its file, if a sidecar lies beside it.
     pub(super) sidecar_of: Option<[u8; 32]>,
+    /// What the manifest says of the values of `panoptes.source` and `event.dataset`.
+    pub(super) sources: Kinds,
+    pub(super) datasets: Kinds,
     /// The row groups to read; all if there is nothing to say which.
     pub(super) groups: Option<Groups>,
 }

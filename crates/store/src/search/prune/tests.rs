@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use panoptes_model::{BatchWriter, EventBatch, FrameId, Timestamp};
+use panoptes_model::{BatchWriter, EventBatch, FrameId, Origin, Timestamp};
 use panoptes_seal::KeyEncryptionKey;
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::super::query::Glob;
 use super::super::{Evidence, Found, SearchOptions, SearchRequest};
 use super::*;
 use crate::disk::{Disk, SimDisk, read_all};
-use crate::manifest::Segment;
+use crate::manifest::{Kinds, Segment};
 use crate::pivot::COLUMNS_MAX;
 use crate::segment::GROUP_TEXT_BYTES_MAX;
 use crate::store::{Store, StoreOptions};
@@ -35,9 +35,14 @@ impl Bed {
 
     /// One segment for each day of these events.
     fn seal(&mut self, fill: impl FnOnce(&mut BatchWriter<'_>)) {
+        self.seal_from("bed", fill);
+    }
+
+    fn seal_from(&mut self, source: &str, fill: impl FnOnce(&mut BatchWriter<'_>)) {
         self.frame += 1;
         let (schema, now) = (Arc::new(Schema::ecs()), Timestamp(i64::MAX));
-        let batch = EventBatch::build(schema, FrameId(self.frame), now, Vec::new(), String::new(), fill);
+        let origin = Origin { source: source.to_owned(), ..Origin::default() };
+        let batch = EventBatch::build(schema, FrameId(self.frame), now, vec![origin], String::new(), fill);
         self.store.keep(Arc::new(batch));
         self.store.seal(Timestamp(0)).unwrap();
     }
@@ -130,6 +135,34 @@ fn segments_without_a_needed_word_or_value_are_not_opened() {
     let opened = bed.searcher.segments_opened();
     bed.found("absent");
     assert_eq!(bed.searcher.segments_opened(), opened);
+}
+
+#[test]
+fn segments_of_other_sources_and_datasets_are_not_opened() {
+    let mut bed = Bed::new();
+    for (source, dataset) in [("web1", Some("nginx.access")), ("web2", None), ("dc1", Some("windows.security"))] {
+        let day = bed.frame as i64;
+        bed.seal_from(source, |writer| {
+            let fields: Vec<(&str, &str)> = dataset.iter().map(|it| ("event.dataset", *it)).collect();
+            begin(writer, day, "x", &fields);
+        });
+    }
+    for (query, ids, left_out) in [
+        ("panoptes.source:web1", &["1-0"][..], 2),
+        ("panoptes.source:web*", &["2-0", "1-0"], 1),
+        ("panoptes.source:/^web[12]$/", &["2-0", "1-0"], 1),
+        ("panoptes.source:other", &[], 3),
+        ("-panoptes.source:web1", &["3-0", "2-0"], 0),
+        ("event.dataset:nginx.access", &["1-0"], 2),
+        ("event.dataset:nginx.access OR panoptes.source:dc1", &["3-0", "1-0"], 1),
+        ("event.dataset:nginx.access panoptes.source:dc1", &[], 3),
+        ("event.dataset:*", &["3-0", "1-0"], 0),
+        ("-event.dataset:*", &["2-0"], 0),
+        ("event.dataset:>o", &["3-0"], 2),
+    ] {
+        let (found, pruning) = bed.found(query);
+        assert_eq!((found, pruning.segments), (ids.iter().map(|it| (*it).to_owned()).collect(), left_out), "{query}");
+    }
 }
 
 #[test]
@@ -248,6 +281,8 @@ const NAMES: &[&str] = &[
     "event.original",
     "process.command_line",
     "user.name",
+    "event.dataset",
+    "panoptes.source",
     "source.ip",
     "url.path",
     "host.name",
@@ -359,7 +394,7 @@ proptest! {
         });
         let with = bed.segments();
         prop_assert!(with.iter().all(|it| it.words.is_some()));
-        let without: Vec<Segment> = with.iter().map(|it| Segment { words: None, ..it.clone() }).collect();
+        let without: Vec<Segment> = with.iter().map(|it| Segment { words: None, sources: Kinds::Unknown, datasets: Kinds::Unknown, ..it.clone() }).collect();
         for query in queries {
             let mut pruned = bed.found_in(&with, query.clone());
             let mut unpruned = bed.found_in(&without, query.clone());
