@@ -261,7 +261,7 @@ fn write_events(out: &mut impl Write, found: &mut Found, format: Format, asking:
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?,
         Format::Csv => csv.write(out, Format::Csv)?,
-        Format::Table if count == 0 => writeln!(out, "no event matches")?,
+        Format::Table if count == 0 => writeln!(out, "{}", nothing(found))?,
         _ => {}
     }
     Ok(())
@@ -294,9 +294,14 @@ fn write_fields(
         }
     }
     if table.is_empty() && format == Format::Table {
-        writeln!(out, "no event matches")?;
+        writeln!(out, "{}", nothing(found))?;
     }
     table.write(out, format)
+}
+
+/// What is said instead of events.
+fn nothing(found: &Found) -> &'static str {
+    if found.partial().is_some() { "no event found so far" } else { "no event matches" }
 }
 
 fn summarise(out: &mut impl Write, found: &mut Found, format: Format) -> anyhow::Result<()> {
@@ -309,7 +314,7 @@ fn summarise(out: &mut impl Write, found: &mut Found, format: Format) -> anyhow:
         tracing::warn!("of the newest {} events only: more match", summary.events());
     }
     if summary.events() == 0 && format == Format::Table {
-        writeln!(out, "no event matches")?;
+        writeln!(out, "{}", nothing(found))?;
     }
     summary.table().write(out, format)
 }
