@@ -88,6 +88,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  panoptes retention status\n  panoptes retention apply --dry-run\n  panoptes retention hold case-12 --source web1 --since 2024-01-01 --reason 'letter of 3 March'\n  panoptes retention release case-12 --reason closed\n\nWhat is kept for how long stands in the configuration ([store.retention]); a running instance deletes by itself what is due."
     )]
     Retention(RetentionCommand),
+    /// Erase one person's events from the evidence, with a record that they went; stop the instance first
+    #[command(
+        after_help = "Examples:\n  panoptes erase --user alice --dry-run\n  panoptes erase --user alice --reason 'request of 3 March'\n  panoptes erase --ip 203.0.113.9 --reason 'request of 3 March'\n\nEvents are theirs if a field for users or addresses says so; a name in the text of a message does not count.\nAlerts, and what is still in the write-ahead log, are not touched."
+    )]
+    Erase(EraseArgs),
     /// Read all evidence and say what is missing, altered, truncated or unreadable
     #[command(
         after_help = "Examples:\n  panoptes verify\n  panoptes verify --since 25h                   # every night\n  panoptes verify --export-head /mnt/elsewhere/head\n  panoptes verify --head /mnt/elsewhere/head    # was the end of the story cut off?\n  panoptes verify --format jsonl | jq -r .file\n\nExit codes:  0 clean (perhaps with notes: what a crash left) · 1 something is wrong · 2 could not run"
@@ -291,6 +296,24 @@ pub(crate) enum RetentionCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EraseArgs {
+    /// Events of this user: by name, id or mail address
+    #[arg(long, value_name = "NAME", required_unless_present = "ip", conflicts_with = "ip")]
+    pub(crate) user: Option<String>,
+    /// Events of this address
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ip: Option<std::net::IpAddr>,
+    /// Why, for the record; do not name the person
+    #[arg(long, value_name = "TEXT", default_value = "erasure of one person's events")]
+    pub(crate) reason: String,
+    /// Only say how many events there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 #[derive(Args, Debug)]

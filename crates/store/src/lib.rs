@@ -27,6 +27,7 @@
 mod compact;
 mod damage;
 pub mod disk;
+mod erase;
 pub mod holds;
 pub mod keys;
 pub mod lock;
@@ -46,5 +47,6 @@ pub mod verify;
 pub mod words;
 
 pub use crate::compact::CompactError;
+pub use crate::erase::Person;
 pub use crate::segment::SegmentWriteError;
-pub use crate::store::{Compaction, Deletion, Store, StoreError, StoreOptions, StoreReader};
+pub use crate::store::{Compaction, Deletion, Erased, Store, StoreError, StoreOptions, StoreReader};

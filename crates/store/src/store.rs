@@ -26,7 +26,7 @@ use crate::retention::Retention;
 use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
 
 use self::tend::Tending;
-pub use self::tend::{Compaction, Deletion};
+pub use self::tend::{Compaction, Deletion, Erased};
 
 pub(crate) const LOG: &str = "log";
 pub(crate) const MANIFEST: &str = "manifest";

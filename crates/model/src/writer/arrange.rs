@@ -41,7 +41,7 @@ impl MarkTable {
     fn bit(&self, id: FieldId) -> u128 {
         match self.get(id) {
             0 => 0,
-            mark => 1 << (mark - 1) % u128::BITS as u8,
+            mark => 1 << (u32::from(mark - 1) % u128::BITS),
         }
     }
 }

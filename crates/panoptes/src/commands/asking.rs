@@ -9,20 +9,28 @@ use panoptes_catalog::blocking::Catalog;
 use panoptes_config::Config;
 use panoptes_engine::Preparer;
 use panoptes_model::{EventBatch, Schema, Timestamp};
+use panoptes_seal::KeyEncryptionKey;
 use panoptes_store::StoreReader;
+use panoptes_store::manifest::Segment;
 use panoptes_store::pivot::FieldValue;
 use panoptes_store::search::{
-    Evidence, Found, Reason, SearchOptions, SearchRequest, Searcher, Stop, Table, TableRequest, UnknownField,
+    Evidence, Found, Reason, SearchOptions, SearchRequest, Searcher, SegmentError, Stop, Table, TableRequest,
+    UnknownField,
 };
 
 use crate::cli::Global;
 use crate::surroundings;
+
+/// How often a question is asked again because segments went away: a minute goes by before they do, each time.
+const ASKED_AGAIN_MAX: usize = 3;
 
 /// What is on the disk at the moment of opening; a running instance goes on beside it.
 pub(super) struct Asking {
     pub(super) config: Config,
     pub(super) reader: StoreReader,
     hot: Vec<Arc<EventBatch>>,
+    key: KeyEncryptionKey,
+    preparer: Preparer,
     searcher: Searcher,
     schema: Arc<Schema>,
     runtime: tokio::runtime::Runtime,
@@ -52,7 +60,7 @@ impl Asking {
             .enable_all()
             .build()
             .context("cannot start the runtime of queries")?;
-        Ok(Self { config, reader, hot, searcher, schema, runtime, stop: Stop::default() })
+        Ok(Self { config, reader, hot, key, preparer, searcher, schema, runtime, stop: Stop::default() })
     }
 
     /// From here on, questions end after `time_max`, or when somebody interrupts: with what was found until then.
@@ -90,15 +98,43 @@ impl Asking {
     }
 
     pub(super) fn search(&self, request: &SearchRequest) -> anyhow::Result<Found> {
-        Ok(self.runtime.block_on(self.searcher.search(self.evidence(), request))?)
+        let ask = |evidence: Evidence<'_>| Ok(self.runtime.block_on(self.searcher.search(evidence, request))?);
+        self.until_current(ask, |found: &Found| found.warnings())
     }
 
     pub(super) fn sql(&self, text: &str, since: Option<Timestamp>, until: Option<Timestamp>) -> anyhow::Result<Table> {
-        Ok(self.runtime.block_on(self.searcher.sql(self.evidence(), text, since, until, &self.stop))?)
+        let ask = |evidence: Evidence<'_>| {
+            Ok(self.runtime.block_on(self.searcher.sql(evidence, text, since, until, &self.stop))?)
+        };
+        self.until_current(ask, |table: &Table| &table.warnings)
     }
 
     pub(super) fn table(&self, request: &TableRequest) -> anyhow::Result<Table> {
-        Ok(self.runtime.block_on(self.searcher.table(self.evidence(), request))?)
+        let ask = |evidence: Evidence<'_>| Ok(self.runtime.block_on(self.searcher.table(evidence, request))?);
+        self.until_current(ask, |table: &Table| &table.warnings)
+    }
+
+    /// Asks, and asks again of what is there now if segments went away meanwhile, because a running instance merged or
+    /// deleted them.
+    fn until_current<T>(
+        &self,
+        ask: impl Fn(Evidence<'_>) -> anyhow::Result<T>,
+        warnings: impl Fn(&T) -> &[SegmentError],
+    ) -> anyhow::Result<T> {
+        let mut answer = ask(self.evidence())?;
+        for _ in 0..ASKED_AGAIN_MAX {
+            if warnings(&answer).is_empty() {
+                break;
+            }
+            let reader = StoreReader::open(&self.config.data_dir, &self.key)
+                .with_context(|| format!("cannot read the evidence in {}", self.config.data_dir.display()))?;
+            if !warnings(&answer).iter().any(|it| is_replaced(it.segment(), &reader.segments)) {
+                break;
+            }
+            let hot = hot_events(&reader, &self.preparer);
+            answer = ask(Evidence { hot: &hot, segments: &reader.segments })?;
+        }
+        Ok(answer)
     }
 
     /// Names that no event has, with what was perhaps meant.
@@ -137,6 +173,11 @@ impl Asking {
     fn evidence(&self) -> Evidence<'_> {
         Evidence { hot: &self.hot, segments: &self.reader.segments }
     }
+}
+
+/// Whether a segment that could not be read is none any more.
+fn is_replaced(segment: &str, now: &[Segment]) -> bool {
+    now.iter().all(|it| it.file != segment)
 }
 
 /// The events of frames that are not in segments yet, made again from the log.
@@ -178,4 +219,15 @@ pub(super) fn number_of(value: Option<&FieldValue>) -> f64 {
 
 pub(super) fn time_of(value: Option<&FieldValue>) -> Option<Timestamp> {
     if let Some(FieldValue::Timestamp(time)) = value { Some(*time) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_still_named_is_damaged_and_one_that_is_not_was_replaced() {
+        let now = [Segment { file: "segments/b".to_owned(), ..Segment::default() }];
+        assert!(is_replaced("segments/a", &now) && !is_replaced("segments/b", &now));
+    }
 }

@@ -6,6 +6,7 @@ mod compact;
 mod config;
 mod demo;
 mod entity;
+mod erase;
 mod export;
 mod generate;
 mod import;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Export(args) => export::run(&global, &args),
         Command::Tail(args) => tail::run(&global, &args),
         Command::Compact => compact::run(&global),
+        Command::Erase(args) => erase::run(&global, &args),
         Command::Retention(command) => retention::run(&global, &command),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Sources(args) => sources::run(&global, &args),

@@ -1,9 +1,11 @@
-//! Commands without a server: what they answer, and how they complain.
+//! Commands beside no server: what they answer, and how they complain.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{binary, complaint_of, json_lines, output_of};
+use panoptes_testkit::{Server, post, wait_until};
+
+use crate::support::{LIMIT, binary, complaint_of, events, json_lines, output_of, server};
 
 pub(crate) fn panoptes(home: &Path) -> Command {
     let mut command = Command::new(binary());
@@ -231,24 +233,29 @@ fn help_and_completions_are_there() {
 
 #[test]
 fn small_segments_are_merged_at_once_and_nothing_is_lost() {
-    let home = tempfile::tempdir().unwrap();
+    let mut server = server();
+    let segments = |server: &Server| {
+        let names = std::fs::read_dir(server.data().join("segments")).into_iter().flatten();
+        let names = names.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.filter(|it| it.ends_with(".segment")).count()
+    };
     for number in 0..3 {
-        let log = home.path().join(format!("{number}.log"));
         let line =
             format!("<38>Jan 15 10:30:0{number} h sshd[1]: Failed password for u{number} from 192.0.2.1 port 22 ssh2");
-        std::fs::write(&log, line + "\n").unwrap();
-        // Sealed as soon as there is something to seal.
-        output_of(panoptes(home.path()).env("PANOPTES__STORE__SEGMENT_BYTES_MAX", "1").arg("import").arg(&log));
+        assert_eq!(post(server.http(), "/logs", "text/plain", line.as_bytes()).unwrap().status, 200);
+        wait_until(LIMIT, "a segment", || (segments(&server) > number).then_some(()));
+        // It would merge them by itself before long.
+        assert_eq!(server.stop(), Some(0));
+        if number < 2 {
+            server.restart();
+        }
     }
-    let said = output_of(panoptes(home.path()).arg("compact"));
+    let said = output_of(&mut server.command("compact"));
     assert!(said.starts_with("3 segments merged into 1;"), "{said}");
-    assert_eq!(output_of(panoptes(home.path()).arg("compact")), "nothing to merge\n");
-    let found = json_lines(&output_of(panoptes(home.path()).args(["search", "failed", "--format", "jsonl"])));
-    let mut users: Vec<_> = found.iter().filter_map(|it| it["user.name"].as_str()).collect();
+    assert_eq!(output_of(&mut server.command("compact")), "nothing to merge\n");
+    let mut users: Vec<_> = events(&server, "failed").iter().map(|it| it["user.name"].to_string()).collect();
     users.sort_unstable();
-    assert_eq!(users, ["u0", "u1", "u2"]);
-    let segments = std::fs::read_dir(home.path().join("data").join("segments")).unwrap();
-    let names: Vec<_> = segments.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names.iter().filter(|it| it.ends_with(".segment")).count(), 1, "{names:?}");
-    output_of(panoptes(home.path()).arg("verify"));
+    assert_eq!(users, ["\"u0\"", "\"u1\"", "\"u2\""]);
+    assert_eq!(segments(&server), 1);
+    output_of(&mut server.command("verify"));
 }

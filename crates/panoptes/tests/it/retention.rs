@@ -10,12 +10,20 @@ fn filled(server: &Server) {
     let old = r#"{"@timestamp":"2020-01-05T00:00:00Z","message":"old news"}"#;
     let new = format!(r#"{{"@timestamp":"{}","message":"recent news"}}"#, crate::support::now());
     for line in [old, new.as_str()] {
-        assert_eq!(post(server.http(), "/logs?source=web", "application/json", line.as_bytes()).unwrap().status, 200);
+        assert_eq!(
+            post(server.http(), "/logs?source=web", "application/json", line.as_bytes())
+                .expect("the server answers")
+                .status,
+            200
+        );
     }
     wait_until(LIMIT, "segments", || {
         let names = std::fs::read_dir(server.data().join("segments")).ok()?;
-        let count =
-            names.filter(|it| it.as_ref().unwrap().path().extension().is_some_and(|it| it == "segment")).count();
+        let count = names
+            .filter(|it| {
+                it.as_ref().expect("the folder can be read").path().extension().is_some_and(|it| it == "segment")
+            })
+            .count();
         (count >= 2).then_some(())
     });
 }
@@ -66,4 +74,33 @@ fn what_is_old_goes_and_what_is_held_stays() {
     let output = server.command("verify").output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(complaint_of(retention(&server).args(["release", "case-1", "--reason", "x"])).contains("there is no hold"));
+}
+
+#[test]
+fn one_persons_events_go_and_nothing_else() {
+    let mut server = server();
+    let lines: String = (0..30)
+        .map(|n| {
+            crate::support::failed_login(&format!("203.0.113.{}", n % 3), ["alice", "bob"][n % 2], &n.to_string())
+                + "\n"
+        })
+        .collect();
+    assert_eq!(post(server.http(), "/logs", "text/plain", lines.as_bytes()).unwrap().status, 200);
+    assert!(complaint_of(server.command("erase").args(["--user", "alice"])).contains("while no instance runs"));
+    assert_eq!(server.stop(), Some(0));
+    assert!(
+        output_of(server.command("erase").args(["--user", "Alice", "--dry-run"])).contains("15 events in 1 segments")
+    );
+    assert_eq!(events(&server, "user.name:alice").len(), 15);
+    let proof = json_lines(&output_of(server.command("erase").args(["--user", "Alice", "--format", "jsonl"])));
+    assert_eq!((&proof[0]["events"], proof[0]["rows_digest"].as_str().unwrap().len()), (&15.into(), 64));
+    assert_eq!((events(&server, "user.name:alice").len(), events(&server, "user.name:bob").len()), (0, 15));
+    output_of(server.command("erase").args(["--ip", "203.0.113.1"]));
+    assert_eq!((events(&server, "").len(), events(&server, "source.ip:203.0.113.1").len()), (10, 0));
+    assert!(output_of(server.command("erase").args(["--user", "nobody"])).contains("0 events erased"));
+    let output = server.command("verify").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    // It goes on, and what went does not come back from the log.
+    server.restart();
+    assert_eq!(events(&server, "").len(), 10);
 }

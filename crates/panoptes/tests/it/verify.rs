@@ -16,7 +16,10 @@ fn stopped() -> Server {
     for round in 0..3 {
         let line = |n: u64| crate::support::failed_login("203.0.113.9", "root", &format!("{round}-{n}")) + "\n";
         let body: String = (0..200).map(line).collect();
-        assert_eq!(post(server.http(), "/logs", "text/plain", body.as_bytes()).unwrap().status, 200);
+        assert_eq!(
+            post(server.http(), "/logs", "text/plain", body.as_bytes()).expect("the server answers").status,
+            200
+        );
         wait_until(LIMIT, "a segment", || {
             let folder = server.data().join("segments");
             (std::fs::read_dir(folder).map_or(0, Iterator::count) > round).then_some(())
@@ -32,9 +35,9 @@ fn verify(server: &Server) -> Command {
 
 #[track_caller]
 fn found(server: &Server) -> Vec<serde_json::Value> {
-    let output = verify(server).args(["--format", "jsonl"]).output().unwrap();
+    let output = verify(server).args(["--format", "jsonl"]).output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    json_lines(&String::from_utf8(output.stdout).unwrap())
+    json_lines(&String::from_utf8(output.stdout).expect("output is text"))
 }
 
 #[test]
@@ -95,7 +98,9 @@ fn one_flipped_bit_in_any_file_ends_with_1_and_names_the_file() {
 }
 
 fn segments(data: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(data.join("segments")).unwrap().map(|it| it.unwrap().path());
+    let files = std::fs::read_dir(data.join("segments"))
+        .expect("the folder can be read")
+        .map(|it| it.expect("the folder can be read").path());
     // Beside them lie their sidecars.
     files.filter(|it| it.extension().is_some_and(|it| it == "segment")).collect()
 }

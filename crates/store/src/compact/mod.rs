@@ -74,7 +74,7 @@ pub enum CompactError {
 }
 
 impl CompactError {
-    fn input(segment: &Segment, source: ParquetError) -> Self {
+    pub(crate) fn input(segment: &Segment, source: ParquetError) -> Self {
         Self::InputUnreadable { segment: segment.file.clone(), source: Box::new(source) }
     }
 

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use arrow::array::RecordBatch;
 use panoptes_model::Timestamp;
 
 use super::{Store, StoreError, disk_error, lock};
-use crate::compact::{keep_all, merge, output_file, plan};
+use crate::compact::{CompactError, keep_all, merge, output_file, plan};
+use crate::erase::{Person, count};
 use crate::holds;
-use crate::manifest::{Cause, Change, Segment};
+use crate::manifest::{Cause, Change, Erasure, RowsDigest, Segment};
 use crate::retention::Verdict;
 use crate::segment::{FOLDER, destroy_sealed, sync_folder};
 
@@ -43,6 +45,17 @@ pub struct Deletion {
     pub segments: usize,
     pub events: u64,
     pub bytes: u64,
+}
+
+/// What was erased, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    pub segments: usize,
+    pub events: u64,
+    /// What the events were: [`RowsDigest`].
+    pub rows_digest: RowsDigest,
+    /// Events under a hold: they stay.
+    pub held: u64,
 }
 
 /// How many segments one entry of the manifest gives up: their names fit into it many times.
@@ -119,6 +132,61 @@ impl Store {
             }
         }
         Ok(deletions)
+    }
+
+    /// How many events of `person` segments have, and how many of them are held.
+    pub fn find_person(&self, person: &Person) -> Result<Erased, StoreError> {
+        self.each_of(person, &mut |_, _| Ok(RowsDigest::EMPTY))
+    }
+
+    /// Writes the segments that have events of `person` anew without them. Each is an entry of the manifest, with the
+    /// number and the digest of what went. What is held stays. Events that are not in segments yet are not looked at.
+    pub fn erase(&self, person: &Person, cause: &Cause, now: Timestamp) -> Result<Erased, StoreError> {
+        let mut tending = lock(&self.tending);
+        self.each_of(person, &mut |segment, rows| {
+            let head = lock(&self.manifest).contents().head().number;
+            tending.attempt += 1;
+            let file = output_file(&[segment], head, tending.attempt);
+            let keep = |batch: &RecordBatch| person.others(batch);
+            let merged = merge(&*self.disk, &self.key, &[segment], &file, &keep, &|| true)?;
+            debug_assert_eq!(merged.dropped_rows, rows, "counting and erasing ask the same");
+            let erasure = Erasure {
+                inputs: vec![segment.file.clone()],
+                outputs: merged.output.into_iter().collect(),
+                rows: merged.dropped_rows,
+                rows_digest: merged.dropped_digest,
+                cause: cause.clone(),
+            };
+            lock(&self.manifest).append(now, Change::Erased(erasure))?;
+            tending.replaced.extend(segment.files().map(|it| (now, it)));
+            Ok(merged.dropped_digest)
+        })
+    }
+
+    /// Does something with each segment that has events of `person` and is not held, and adds up what it gives.
+    fn each_of(
+        &self,
+        person: &Person,
+        act: &mut dyn FnMut(&Segment, u64) -> Result<RowsDigest, StoreError>,
+    ) -> Result<Erased, StoreError> {
+        let holds = holds::list(&*self.disk, &self.key, false)?;
+        let segments: Vec<Segment> = lock(&self.manifest).segments().cloned().collect();
+        let mut erased = Erased::default();
+        for segment in &segments {
+            let rows = count(&*self.disk, &self.key, &segment.file, person)
+                .map_err(|error| CompactError::input(segment, error))?;
+            if rows == 0 {
+                continue;
+            }
+            if holds.iter().any(|it| it.covers(segment)) {
+                erased.held += rows;
+                continue;
+            }
+            erased.rows_digest = erased.rows_digest.plus(act(segment, rows)?);
+            erased.segments += 1;
+            erased.events += rows;
+        }
+        Ok(erased)
     }
 
     /// Destroys and removes the files of segments that were replaced or deleted a minute before `now`. Gives how
