@@ -371,7 +371,7 @@ fn events_and_queries() -> impl Strategy<Value = (Vec<(String, Fields)>, Vec<Que
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sidecar_loses_a_match((events, queries) in events_and_queries()) {
