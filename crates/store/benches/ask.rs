@@ -3,7 +3,11 @@
 //! Each question is asked some times of a searcher that was just made, with the operating system's page cache dropped
 //! (*cold*), and some times of one that has answered before (*warm*). Prints one JSON object a question, as
 //! `peers/store/bench.py` does for others.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark times what it does and prints its figures"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

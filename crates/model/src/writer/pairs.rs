@@ -148,7 +148,7 @@ mod tests {
             let late = ("user.id".to_owned(), "c".to_owned());
             for _ in 0..2 {
                 writer.begin("", 0, Timestamp(5), 0);
-                assert_eq!(there(writer, 0), [late.clone()], "another pair may have written it");
+                assert_eq!(there(writer, 0), std::slice::from_ref(&late), "another pair may have written it");
                 for name in ["d", "other", "a"] {
                     let id = writer.field(name).unwrap();
                     writer.integer(id, 1);
