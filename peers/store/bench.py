@@ -111,10 +111,9 @@ def common(path, pattern):
 
 
 def queries(folder):
-    """Name, kind of input, ours (a query or SQL over `events`), and SQL for the peers, over table `windows` or `nginx`."""
+    """Name, kind of input, ours, and SQL for the peers, over table `windows` or `nginx`."""
     visitor = common(folder / "nginx.log", rb"^(\d+\.\d+\.\d+\.\d+) ")
     target = common(folder / "windows.jsonl", rb'"DestinationIp":"(\d+\.\d+\.\d+\.\d+)"')
-    windows, nginx = "\"event.dataset\" like 'windows%'", "\"event.dataset\" = 'nginx.access'"
     newest = "order by time desc limit 50"
 
     def words(word):
@@ -128,12 +127,13 @@ def queries(folder):
 
     def rows(name, table, query, conditions):
         return {
-            "name": name, "table": table, "query": query,
+            # What the peers give, too: whole events have hundreds of fields.
+            "name": name, "table": table, "query": f"{query} | fields @timestamp, event.original | limit 50",
             **{peer: f"select time, original from {table} where {it} {newest}" for peer, it in conditions.items()},
         }
 
-    def table(name, table, sql, **peers):
-        return {"name": name, "table": table, "sql": sql, **peers}
+    def table(name, table, query, **peers):
+        return {"name": name, "table": table, "query": query, **peers}
 
     hour = {"clickhouse": "toStartOfHour(time)", "duckdb": "date_trunc('hour', time)"}
     asked = []
@@ -154,25 +154,20 @@ def queries(folder):
         rows("a regular expression", "nginx", r"event.dataset:nginx.access /q=k[a-z]+&page=[5-9]&/", {
             "clickhouse": r"match(original, 'q=k[a-z]+&page=[5-9]&')",
             "duckdb": r"regexp_matches(original, 'q=k[a-z]+&page=[5-9]&')"}),
-        table("top 10 of a field", "windows",
-              f"select \"winlog.channel\" a, count(*) n from events where {windows} group by a order by n desc, a limit 10",
+        table("top 10 of a field", "windows", "event.dataset:windows* | top 10 winlog.channel",
               **both("select channel a, count(*) n from windows group by a order by n desc, a limit 10")),
-        table("top 10 of a field", "nginx",
-              f"select \"source.ip\" a, count(*) n from events where {nginx} group by a order by n desc, a limit 10",
+        table("top 10 of a field", "nginx", "event.dataset:nginx.access | top 10 source.ip",
               **both("select source_ip a, count(*) n from nginx group by a order by n desc, a limit 10")),
-        *[table("count by hour", kind,
-                f"select date_trunc('hour', \"@timestamp\") h, count(*) from events where {condition} group by h order by h",
+        *[table("count by hour", kind, f"event.dataset:{dataset} | timechart 1h",
                 **{peer: f"select {it} h, count(*) from {kind} group by h order by h" for peer, it in hour.items()})
-          for kind, condition in [("windows", windows), ("nginx", nginx)]],
-        table("count distinct", "windows",
-              f"select count(distinct \"host.name\") from events where {windows}",
+          for kind, dataset in [("windows", "windows*"), ("nginx", "nginx.access")]],
+        table("count distinct", "windows", "event.dataset:windows* | stats distinct(host.name)",
               **both("select count(distinct host) from windows")),
-        table("count distinct", "nginx",
-              f"select count(distinct \"source.ip\") from events where {nginx}",
+        table("count distinct", "nginx", "event.dataset:nginx.access | stats distinct(source.ip)",
               **both("select count(distinct source_ip) from nginx")),
         table("two fields, filtered", "nginx",
-              "select \"http.request.method\" m, \"http.response.status_code\" s, count(*) n from events "
-              f"where {nginx} and \"http.response.status_code\" >= 400 group by m, s order by n desc, m, s",
+              "event.dataset:nginx.access http.response.status_code:>=400 "
+              "| count by http.request.method, http.response.status_code",
               **both("select method m, status s, count(*) n from nginx where status >= 400 group by m, s order by n desc, m, s")),
     ]
     return asked

@@ -17,7 +17,9 @@ use panoptes_model::Schema;
 use panoptes_seal::{KeyEncryptionKey, Secret};
 use panoptes_store::StoreReader;
 use panoptes_store::disk::RealDisk;
-use panoptes_store::search::{Evidence, Query, SearchOptions, SearchRequest, Searcher, Stop};
+use panoptes_store::search::{
+    Ask, Evidence, Make, Query, SearchOptions, SearchRequest, Searcher, Stop, TableRequest, Then,
+};
 use serde_json::{Value, json};
 
 /// How often each question is asked of a cold and of a warm store.
@@ -44,13 +46,13 @@ impl Folder {
     async fn ask(&self, question: &Question) -> Result<(Vec<Value>, String), Failure> {
         let evidence = Evidence { hot: &[], segments: &self.reader.segments };
         match question {
-            Question::Query(query) => {
+            Question::Events(query) => {
                 let mut found = self.searcher.search(evidence, &SearchRequest::new(query.clone(), LIMIT)).await?;
                 let rows = found.all_rows()?.iter().map(|it| json!([it.time.to_string()])).collect();
                 Ok((rows, format!("{:?}", found.work())))
             }
-            Question::Sql(sql) => {
-                let table = self.searcher.sql(evidence, sql, None, None, &Stop::default()).await?;
+            Question::Table(request) => {
+                let table = self.searcher.table(evidence, request).await?;
                 let row = |row: &Vec<panoptes_store::pivot::FieldValue>| {
                     let mut text = String::from("[");
                     for (index, value) in row.iter().enumerate() {
@@ -69,8 +71,23 @@ impl Folder {
 }
 
 enum Question {
-    Query(Query),
-    Sql(String),
+    Events(Query),
+    Table(TableRequest),
+}
+
+impl Question {
+    fn of(text: &str) -> Result<Self, Failure> {
+        let Ask { query, then, .. } = text.parse()?;
+        let make = match then {
+            Then::Events { fields: None, .. } => return Ok(Self::Events(query)),
+            Then::Events { fields: Some(fields), sort, limit } => {
+                Make::Events { fields, sort, limit: limit.unwrap_or(LIMIT) }
+            }
+            Then::Aggregate(aggregate, on_rows) => Make::Groups(aggregate, on_rows),
+        };
+        let stop = Stop::default();
+        Ok(Self::Table(TableRequest { query, make, since: None, until: None, now: None, stop }))
+    }
 }
 
 fn main() -> Result<(), Failure> {
@@ -84,10 +101,7 @@ fn main() -> Result<(), Failure> {
     let queries: Vec<Value> = serde_json::from_slice(&std::fs::read(queries)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for asked in &queries {
-        let question = match (asked.get("query").and_then(Value::as_str), asked.get("sql").and_then(Value::as_str)) {
-            (Some(query), _) => Question::Query(query.parse()?),
-            (None, sql) => Question::Sql(sql.ok_or("a question needs `query` or `sql`")?.to_owned()),
-        };
+        let question = Question::of(asked["query"].as_str().ok_or("a question needs `query`")?)?;
         let (mut cold, mut warm) = (Vec::new(), Vec::new());
         for _ in 0..COLD {
             let folder = Folder::open(Path::new(data), &key)?;

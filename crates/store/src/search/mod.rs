@@ -86,7 +86,7 @@ pub const ROWS_MAX: usize = 1_000_000;
 /// How many whole events are read at a time.
 const FETCH_ROWS: usize = 1_000;
 /// How much memory the engine's cache of footers takes; beyond it those used least recently are read again.
-const FOOTER_CACHE_BYTES_MAX: usize = 16 << 20;
+const FOOTER_CACHE_BYTES_MAX: usize = 64 << 20;
 /// How many footers a search keeps; beyond it they are read again when needed.
 const FOOTERS_MAX: usize = 64;
 /// How many segments the first round looks at; each further round looks at twice as many.
