@@ -1,5 +1,7 @@
 //! The state of a [`Fold`] as bytes, so that a restart folds only what came after.
 
+use std::io::Write;
+
 use panoptes_correlate::DeduplicatorState;
 use panoptes_detect::Checkpoint as DetectorState;
 use panoptes_model::FrameId;
@@ -41,13 +43,21 @@ pub enum CheckpointError {
 impl Fold {
     /// The whole state after the last folded frame.
     pub fn checkpoint(&self) -> Result<Vec<u8>, CheckpointError> {
+        let mut bytes = Vec::new();
+        self.checkpoint_into(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same, written piece by piece: it may be as large as the state in memory.
+    pub fn checkpoint_into(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
         let checkpoint = Checkpoint {
             version: VERSION,
             through: self.through,
             now: self.now.state(),
             imported: self.imported.state(),
         };
-        postcard::to_stdvec(&checkpoint).map_err(CheckpointError::Unwritable)
+        postcard::to_io(&checkpoint, out).map_err(CheckpointError::Unwritable)?;
+        Ok(())
     }
 
     /// Takes up the state that [`checkpoint`](Self::checkpoint) wrote. State of rules that are gone or changed is

@@ -29,7 +29,7 @@ use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
 
 use self::writer::DATASET;
-pub(crate) use self::writer::{SegmentWriter, is_looked_up, rows_digest};
+pub(crate) use self::writer::{SealingFile, SegmentWriter, is_looked_up, rows_digest};
 use crate::disk::{Disk, destroy};
 use crate::manifest::{Segment, sidecar_of};
 use crate::pivot::{ROW, RowRef, pivot};

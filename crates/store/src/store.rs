@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use panoptes_model::{EventBatch, FrameId, LogFrame, Timestamp};
-use panoptes_seal::{ChunkOpener, ChunkSealer, KeyEncryptionKey, SealError};
+use panoptes_seal::{CHUNK_BYTES, ChunkOpener, KeyEncryptionKey, SealError};
 
 use crate::compact::CompactError;
 use crate::disk::{Disk, RealDisk, create_dir_durably, read_all};
@@ -23,7 +23,7 @@ use crate::lock::DataLock;
 use crate::log::{Log, LogError, LogOptions, Recovery};
 use crate::manifest::{Change, Contents, Manifest, ManifestError, Segment};
 use crate::retention::Retention;
-use crate::segment::{FOLDER, SegmentWriteError, remove_orphans, write_segments};
+use crate::segment::{FOLDER, SealingFile, SegmentWriteError, remove_orphans, write_segments};
 
 use self::tend::Tending;
 pub use self::tend::{Compaction, Deletion, Erased};
@@ -74,6 +74,8 @@ pub enum StoreError {
     Compact(#[from] CompactError),
     #[error("it is not known what must be kept")]
     Hold(#[from] HoldError),
+    #[error("the checkpoint cannot be written")]
+    Checkpoint(#[source] SegmentWriteError),
     #[error("could not {operation} `{path}`; check the disk and the permissions")]
     Disk { operation: &'static str, path: &'static str, source: io::Error },
     #[error("`{path}` is damaged or sealed with another key; remove it to start without it")]
@@ -266,24 +268,21 @@ impl Store {
         Ok(lock(&self.log).remove_through(through.min(self.sealed_through()))?)
     }
 
-    /// Replaces the checkpoint: afterwards it lasts, and until then the old one does.
-    pub fn write_checkpoint(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        let seal = |source| StoreError::Seal { path: CHECKPOINT, source };
-        let sealed = ChunkSealer::seal_all(&self.key, bytes).map_err(seal)?;
+    /// Replaces the checkpoint by what `fill` writes: afterwards it lasts, and until then the old one does. It goes to
+    /// the disk piece by piece, because it may be large.
+    pub fn write_checkpoint(&self, fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), StoreError> {
         match self.disk.remove(CHECKPOINT_NEW) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(disk_error("remove", CHECKPOINT_NEW)(error));
             }
             _ => {}
         }
-        let write = || {
-            let mut file = self.disk.create_new(CHECKPOINT_NEW)?;
-            file.append(&sealed)?;
-            file.sync()?;
-            self.disk.rename(CHECKPOINT_NEW, CHECKPOINT)?;
-            self.disk.sync_dir("")
-        };
-        write().map_err(disk_error("write", CHECKPOINT))
+        let sealing = SealingFile::create(&*self.disk, CHECKPOINT, &self.key).map_err(StoreError::Checkpoint)?;
+        let mut out = io::BufWriter::with_capacity(CHUNK_BYTES, sealing);
+        fill(&mut out).map_err(disk_error("write", CHECKPOINT))?;
+        let sealing = out.into_inner().map_err(|it| disk_error("write", CHECKPOINT)(it.into_error()))?;
+        sealing.finish(&*self.disk, CHECKPOINT).map_err(StoreError::Checkpoint)?;
+        self.disk.sync_dir("").map_err(disk_error("sync", "the data folder"))
     }
 
     /// The last checkpoint that was written.
@@ -437,9 +436,9 @@ mod tests {
                 || Store::open_on(Arc::clone(&disk) as Arc<dyn Disk>, &key, None, StoreOptions::default()).unwrap().0;
             let store = open();
             assert_eq!(store.read_checkpoint().unwrap(), None);
-            store.write_checkpoint(b"old").unwrap();
+            store.write_checkpoint(|out| out.write_all(b"old")).unwrap();
             disk.power_off_after(cut);
-            let written = store.write_checkpoint(b"new").is_ok();
+            let written = store.write_checkpoint(|out| out.write_all(b"new")).is_ok();
             drop(store);
             disk.crash(cut);
             let found = open().read_checkpoint().unwrap().unwrap();

@@ -53,7 +53,7 @@ fn filled(folder: &Path, key: &KeyEncryptionKey) {
             store.seal(Timestamp(0)).unwrap();
         }
     }
-    store.write_checkpoint(b"checkpoint-of-alice-cooper").unwrap();
+    store.write_checkpoint(|out| out.write_all(b"checkpoint-of-alice-cooper")).unwrap();
 }
 
 #[test]

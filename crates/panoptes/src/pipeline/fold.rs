@@ -22,6 +22,9 @@ const COMMIT_AFTER: Duration = Duration::from_millis(100);
 const COMMIT_FRAMES_MAX: u32 = 64;
 /// How often a failing catalogue is tried again. Meanwhile nothing is folded and the inputs slow down.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The state is written down at most so often: it may have a hundred megabytes, and under load a segment is sealed
+/// every second. Until then the log is kept.
+const CHECKPOINT_EVERY_NANOS: i64 = 15 * Timestamp::NANOS_PER_SECOND;
 
 pub(super) struct Folder {
     fold: Fold,
@@ -36,6 +39,7 @@ pub(super) struct Folder {
     pending: Effects,
     pending_frames: u32,
     checkpointed: FrameId,
+    checkpointed_at: Timestamp,
     clock: fn() -> Timestamp,
 }
 
@@ -69,6 +73,7 @@ impl Folder {
             pending,
             pending_frames: 0,
             checkpointed,
+            checkpointed_at: clock(),
             clock,
         }
     }
@@ -199,7 +204,9 @@ impl Folder {
         self.ask_to_seal();
         let sealed = self.store.sealed_through();
         self.vitals.sealed.store(sealed.0, Ordering::Release);
+        let is_long_ago = (self.clock)().nanos_since(self.checkpointed_at).abs() >= CHECKPOINT_EVERY_NANOS;
         if sealed > self.checkpointed
+            && is_long_ago
             && self.pending_frames == 0
             && let Err(error) = self.checkpoint()
         {
@@ -216,8 +223,10 @@ impl Folder {
 
     /// Writes the state down and releases the log below it.
     fn checkpoint(&mut self) -> anyhow::Result<()> {
-        let bytes = self.fold.checkpoint()?;
-        self.store.write_checkpoint(&bytes).context("cannot write the checkpoint of the detection state")?;
+        self.store
+            .write_checkpoint(|out| self.fold.checkpoint_into(out).map_err(std::io::Error::other))
+            .context("cannot write the checkpoint of the detection state")?;
+        self.checkpointed_at = (self.clock)();
         self.checkpointed = self.fold.through();
         self.store.release(self.checkpointed).context("cannot remove old log files")?;
         Ok(())

@@ -317,7 +317,7 @@ fn properties(schema: &ArrowSchema, rows: usize) -> WriterProperties {
 }
 
 /// Seals what is written to it on its way to the disk.
-struct SealingFile {
+pub(crate) struct SealingFile {
     file: Box<dyn DiskFile>,
     sealer: ChunkSealer,
     sealed: Vec<u8>,
@@ -327,7 +327,7 @@ struct SealingFile {
 
 impl SealingFile {
     /// Begins the file that is to be called `path`.
-    fn create(disk: &dyn Disk, path: &str, key: &KeyEncryptionKey) -> Result<Self, SegmentWriteError> {
+    pub(crate) fn create(disk: &dyn Disk, path: &str, key: &KeyEncryptionKey) -> Result<Self, SegmentWriteError> {
         let path_new = format!("{path}.new");
         let file = disk.create_new(&path_new).map_err(disk_error("make", &path_new))?;
         let mut sealed = Vec::with_capacity(WRITE_BYTES);
@@ -338,7 +338,7 @@ impl SealingFile {
 
     /// Makes the content last and gives the file its name, which the caller makes last. Gives its size and the digest of
     /// its bytes.
-    fn finish(mut self, disk: &dyn Disk, path: &str) -> Result<(u64, [u8; 32]), SegmentWriteError> {
+    pub(crate) fn finish(mut self, disk: &dyn Disk, path: &str) -> Result<(u64, [u8; 32]), SegmentWriteError> {
         let path_new = format!("{path}.new");
         let seal_error = |source| SegmentWriteError::Seal { path: path.to_owned(), source };
         self.sealer.finish(&mut self.sealed).map_err(seal_error)?;

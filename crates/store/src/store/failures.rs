@@ -86,7 +86,7 @@ impl Caller {
             }
             1 => {
                 let through = store.next_frame().0 - 1;
-                store.write_checkpoint(&through.to_le_bytes())?;
+                store.write_checkpoint(|out| out.write_all(&through.to_le_bytes()))?;
                 self.folded = FrameId(through);
                 store.release(self.folded)?;
             }
@@ -271,7 +271,7 @@ fn a_read_only_file_system_takes_nothing_in_and_loses_nothing() {
             if source.kind() == io::ErrorKind::ReadOnlyFilesystem),
             "{error:?}"
         );
-        assert!(store.seal(Timestamp(1)).is_err() && store.write_checkpoint(b"x").is_err());
+        assert!(store.seal(Timestamp(1)).is_err() && store.write_checkpoint(|out| out.write_all(b"x")).is_err());
     }
     caller.check(&disk, &store);
     let reader = StoreReader::open_on(Arc::new(disk.clone()), &key()).unwrap();

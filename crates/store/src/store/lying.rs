@@ -126,7 +126,7 @@ fn live(disk: &SimDisk, cut: Option<u64>, model: &mut Model) -> Result<(), Store
     remove(disk, &store, model, Timestamp(10 * DAY))?;
     store.seal(Timestamp(2))?;
     let through = store.next_frame().0 - 1;
-    store.write_checkpoint(&through.to_le_bytes())?;
+    store.write_checkpoint(|out| out.write_all(&through.to_le_bytes()))?;
     model.checkpoint = through;
     store.release(FrameId(through))?;
     ingest(&store, model, "five")?;

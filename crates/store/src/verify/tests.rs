@@ -37,7 +37,7 @@ fn filled() -> SimDisk {
             store.remove_replaced(Timestamp(19 * DAY)).unwrap();
         }
     }
-    store.write_checkpoint(b"state").unwrap();
+    store.write_checkpoint(|out| out.write_all(b"state")).unwrap();
     drop(store);
     disk.kill();
     // A second start: files of both, and the last entry of the manifest twice.
