@@ -344,7 +344,7 @@ pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
-    use panoptes_model::{Origin, RawBatch, Schema};
+    use panoptes_model::{Origin, RawBatch};
 
     use super::*;
     use crate::disk::SimDisk;
@@ -365,16 +365,7 @@ mod tests {
     }
 
     fn events(frame: &LogFrame) -> Arc<EventBatch> {
-        let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
-        let schema = Arc::new(Schema::ecs());
-        let batch = EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
-            for record in &frame.records.records {
-                let start = record.offset as usize;
-                let line = writer.input().get(start..start + record.length as usize).unwrap();
-                writer.begin(line, record.origin, record.received_at, record.position);
-            }
-        });
-        Arc::new(batch)
+        testing::prepared_at(frame, |_| frame.now)
     }
 
     fn texts_of(batches: &[Arc<EventBatch>]) -> Vec<String> {

@@ -39,7 +39,8 @@ pub(super) struct Folder {
     pending: Effects,
     pending_frames: u32,
     checkpointed: FrameId,
-    checkpointed_at: Timestamp,
+    /// When; `None` since the start: who is killed again and again must get on as well.
+    checkpointed_at: Option<Timestamp>,
     clock: fn() -> Timestamp,
 }
 
@@ -73,7 +74,7 @@ impl Folder {
             pending,
             pending_frames: 0,
             checkpointed,
-            checkpointed_at: clock(),
+            checkpointed_at: None,
             clock,
         }
     }
@@ -204,9 +205,8 @@ impl Folder {
         self.ask_to_seal();
         let sealed = self.store.sealed_through();
         self.vitals.sealed.store(sealed.0, Ordering::Release);
-        let is_long_ago = (self.clock)().nanos_since(self.checkpointed_at).abs() >= CHECKPOINT_EVERY_NANOS;
         if sealed > self.checkpointed
-            && is_long_ago
+            && is_checkpoint_due(self.checkpointed_at, (self.clock)())
             && self.pending_frames == 0
             && let Err(error) = self.checkpoint()
         {
@@ -226,11 +226,16 @@ impl Folder {
         self.store
             .write_checkpoint(|out| self.fold.checkpoint_into(out).map_err(std::io::Error::other))
             .context("cannot write the checkpoint of the detection state")?;
-        self.checkpointed_at = (self.clock)();
+        self.checkpointed_at = Some((self.clock)());
         self.checkpointed = self.fold.through();
         self.store.release(self.checkpointed).context("cannot remove old log files")?;
         Ok(())
     }
+}
+
+/// Whether the last one was long enough ago. A clock that was set back makes nobody wait.
+fn is_checkpoint_due(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_none_or(|last| !(0..CHECKPOINT_EVERY_NANOS).contains(&now.nanos_since(last)))
 }
 
 /// Only sources that can be read again have a place to go on from: those that know their identity.
@@ -242,4 +247,18 @@ fn source_position(position: &InputPosition) -> Option<SourcePosition> {
         None => crate::journal::position_key(),
     };
     Some(SourcePosition { source, identity, position: *position })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_written_soon_after_the_start_and_then_now_and_then() {
+        let at = Timestamp::from_seconds;
+        assert!(is_checkpoint_due(None, at(100)));
+        assert!(!is_checkpoint_due(Some(at(100)), at(100)) && !is_checkpoint_due(Some(at(100)), at(114)));
+        assert!(is_checkpoint_due(Some(at(100)), at(115)));
+        assert!(is_checkpoint_due(Some(at(100)), at(40)), "the clock was set back");
+    }
 }

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::testing::{DAY, frame, key, open};
+use super::testing::{DAY, frame, key, open, prepared_at};
 use super::*;
 use crate::disk::SimDisk;
 use crate::manifest::Cause;
@@ -78,15 +78,7 @@ fn remove(disk: &SimDisk, store: &Store, model: &mut Model, now: Timestamp) -> R
 
 /// Stands in for `prepare`: all on one day.
 fn events(frame: &LogFrame) -> Arc<EventBatch> {
-    let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
-    let schema = Arc::new(panoptes_model::Schema::ecs());
-    Arc::new(EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
-        for record in &frame.records.records {
-            let original = std::str::from_utf8(frame.records.bytes_of(record)).unwrap();
-            writer.begin(original, 0, record.received_at, record.position);
-            writer.time(Timestamp(frame.id.0 as i64));
-        }
-    }))
+    prepared_at(frame, |_| Timestamp(frame.id.0 as i64))
 }
 
 fn ingest(store: &Store, model: &mut Model, text: &str) -> Result<(), StoreError> {

@@ -26,13 +26,18 @@ pub(crate) fn frame(id: FrameId, texts: &[String]) -> LogFrame {
 
 /// Stands in for `prepare`: every record is an event, some days apart.
 pub(crate) fn prepared(frame: &LogFrame) -> Arc<EventBatch> {
+    prepared_at(frame, |n| Timestamp((frame.id.0 as i64 + n as i64) % 3 * DAY))
+}
+
+/// The same with the time that each record of the frame has by its number.
+pub(crate) fn prepared_at(frame: &LogFrame, time: impl Fn(usize) -> Timestamp) -> Arc<EventBatch> {
     let text = String::from_utf8(frame.records.bytes.clone()).unwrap();
     let schema = Arc::new(Schema::ecs());
     Arc::new(EventBatch::build(schema, frame.id, frame.now, frame.records.origins.clone(), text, |writer| {
         for (n, record) in frame.records.records.iter().enumerate() {
             let original = std::str::from_utf8(frame.records.bytes_of(record)).unwrap();
             writer.begin(original, 0, record.received_at, record.position);
-            writer.time(Timestamp((frame.id.0 as i64 + n as i64) % 3 * DAY));
+            writer.time(time(n));
         }
     }))
 }
