@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_word_lies_in_the_batch_once_whatever_was_rolled_back() {
         // A word and its beginning lie at the same address.
-        const WORD: &str = "authentication";
+        static WORD: &str = "authentication";
         let (beginning, _) = WORD.split_at(4);
         let schema = Arc::new(Schema::ecs());
         let batch = EventBatch::build(schema, FrameId(1), Timestamp(0), Vec::new(), String::new(), |writer| {
