@@ -429,7 +429,9 @@ fn compare(server: &Server, rounds: u32, sent: &Sent, summary: &mut CrashSummary
         summary.complain(format!("{} records are stored, but only {known} were sent", summary.stored));
     }
     compare_alerts(server, &attacks, summary);
-    summary.segments = std::fs::read_dir(server.data().join("segments")).map_or(0, Iterator::count) as u64;
+    // Beside each lies its sidecar.
+    let files = std::fs::read_dir(server.data().join("segments")).into_iter().flatten().flatten();
+    summary.segments = files.filter(|it| it.path().extension().is_some_and(|it| it == "segment")).count() as u64;
 }
 
 /// What is left of the source that is not kept as a whole.

@@ -20,10 +20,8 @@ fn stopped() -> Server {
             post(server.http(), "/logs", "text/plain", body.as_bytes()).expect("the server answers").status,
             200
         );
-        wait_until(LIMIT, "a segment", || {
-            let folder = server.data().join("segments");
-            (std::fs::read_dir(folder).map_or(0, Iterator::count) > round).then_some(())
-        });
+        let folder = server.data().join("segments");
+        wait_until(LIMIT, "a segment", || (folder.is_dir() && segments(&server.data()).len() > round).then_some(()));
     }
     assert_eq!(server.stop(), Some(0));
     server

@@ -1,4 +1,4 @@
-//! Lines per second on one core: `cargo run --release -p panoptes-normalize --example throughput [FILE…]`.
+//! Lines per second on one core: `cargo run --release -p panoptes-normalize --example lines_per_second [FILE…]`.
 //!
 //! Measures the lines of each file, or generated ones where none is named.
 #![expect(clippy::print_stdout, reason = "an example prints its figures")]

@@ -1,6 +1,6 @@
 //! How many events a second detection takes on one core, with the shipped rules.
 //!
-//! `cargo run --release -p panoptes-detect --example throughput -- [FILE | nginx | sshd | json | syslog | attack]…`
+//! `cargo run --release -p panoptes-detect --example events_per_second -- [FILE | nginx | sshd | json | syslog | attack]…`
 //! A word makes up lines of that kind; a file is read as it is. `PANOPTES_RULES` names another folder of rules.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool at a terminal")]
