@@ -198,15 +198,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 pub(super) fn text_of(value: Option<&FieldValue>) -> String {
-    match value {
-        Some(FieldValue::Text(text)) => text.clone(),
-        None | Some(FieldValue::Null) => String::new(),
-        Some(other) => {
-            let mut out = String::new();
-            other.write_json(&mut out);
-            out.trim_matches('"').to_owned()
-        }
-    }
+    value.map(FieldValue::to_text).unwrap_or_default()
 }
 
 pub(super) fn number_of(value: Option<&FieldValue>) -> f64 {

@@ -44,6 +44,19 @@ impl FieldValue {
         }
     }
 
+    /// The value as text: nothing is empty, a text is itself, all else as JSON has it, without quotes.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Null => String::new(),
+            other => {
+                let mut out = String::new();
+                other.write_json(&mut out);
+                out.trim_matches('"').to_owned()
+            }
+        }
+    }
+
     fn from_json(value: serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Null,

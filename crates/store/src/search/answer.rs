@@ -8,6 +8,7 @@
 
 mod rows;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, Int64Array, ListBuilder, RecordBatch, StringViewBuilder};
@@ -28,14 +29,14 @@ use panoptes_model::{FieldType, Timestamp};
 use parquet::errors::ParquetError;
 
 use self::rows::{Rows, chart};
-use super::expr::{self, column, filter, id_text, type_of};
+use super::expr::{self, column, id_text, type_of};
 use super::fetch::SegmentFile;
 use super::pipes::{Aggregate, Function, GroupOrder, Interval, Measure, OnRows, SortBy};
 use super::sql::Table;
 use super::stop::Stop;
 use super::table::{Events, Part};
 use super::watch::{Watch, Work, add_metrics};
-use super::{Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need, within};
+use super::{Asked, Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need};
 use crate::pivot::{
     EVENT_ID, FieldValue, ITEM_SEPARATOR, LISTS_KEY, OVERFLOW, TIME, cell, data_type, each_overflow, instant,
     is_reserved,
@@ -81,13 +82,8 @@ pub enum Make {
 impl Searcher {
     /// Counts, charts or lists the events that match.
     pub async fn table(&self, evidence: Evidence<'_>, request: &TableRequest) -> Result<Table, SearchError> {
-        let query = match request.now {
-            Some(now) => request.query.at(now, &self.schema),
-            None => request.query.clone(),
-        };
-        let filter =
-            filter(&query, &self.schema).map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
-        let (since, until) = within(&query, request.since, request.until);
+        let Asked { query, filter, since, until } =
+            self.asked(&request.query, request.now, request.since, request.until)?;
         let mut scope = self.scope(evidence, since, until);
         let bytes_before = self.store.bytes();
         let mut candidates = scope.ordered(Order::NewestFirst);
@@ -95,7 +91,8 @@ impl Searcher {
         let parts: Vec<Part> = candidates.iter().map(|it| it.part.clone()).collect();
         let mut parts = self.prune(parts, &need(&query, &self.schema), &mut work.pruning);
         // What is spared is not missing.
-        candidates.retain(|it| parts.iter().any(|part| part.number == it.part.number));
+        let left: HashSet<u32> = parts.iter().map(|it| it.number).collect();
+        candidates.retain(|it| left.contains(&it.part.number));
         let mut is_less = false;
         let outline = Outline::new(&request.make, self, &scope)?;
         loop {

@@ -38,7 +38,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
@@ -210,13 +210,8 @@ impl Searcher {
 
     /// Finds the events that match. Their number is known then, and their places; read them with [`Found::next_rows`].
     pub async fn search(&self, evidence: Evidence<'_>, request: &SearchRequest) -> Result<Found, SearchError> {
-        let query = match request.now {
-            Some(now) => request.query.at(now, &self.schema),
-            None => request.query.clone(),
-        };
-        let filter =
-            filter(&query, &self.schema).map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
-        let (since, until) = within(&query, request.since, request.until);
+        let Asked { query, filter, since, until } =
+            self.asked(&request.query, request.now, request.since, request.until)?;
         let mut scope = self.scope(evidence, since, until);
         let mut work = scope.work;
         let need = need(&query, &self.schema);
@@ -241,9 +236,10 @@ impl Searcher {
             }
             let (now, later) = rest.split_at(looked_at);
             segments_searched += looked_into.len();
+            let looked_into_numbers: HashSet<u32> = looked_into.iter().map(|it| it.number).collect();
             let ends: BTreeMap<String, Timestamp> = now
                 .iter()
-                .filter(|it| looked_into.iter().any(|part| part.file == it.part.file))
+                .filter(|it| looked_into_numbers.contains(&it.part.number))
                 .map(|it| (it.part.file.clone(), it.time_max))
                 .collect();
             let round = Round {
@@ -305,6 +301,24 @@ impl Searcher {
             work,
             segments_searched,
         })
+    }
+
+    /// What a request means: its query at its time, ready for the engine.
+    fn asked(
+        &self,
+        query: &Query,
+        now: Option<Timestamp>,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Asked, SearchError> {
+        let query = match now {
+            Some(now) => query.at(now, &self.schema),
+            None => query.clone(),
+        };
+        let filter =
+            filter(&query, &self.schema).map_err(|error| SearchError::PatternTooLarge { source: error.source })?;
+        let (since, until) = within(&query, since, until);
+        Ok(Asked { query, filter, since, until })
     }
 
     /// What lies in the time asked for.
@@ -453,6 +467,14 @@ fn columns(fields: &[(String, FieldType)]) -> Vec<Field> {
     ];
     let of_fields = fields.iter().filter(|it| !is_reserved(&it.0));
     fixed.into_iter().chain(of_fields.map(|(name, ty)| Field::new(name, data_type(*ty), true))).collect()
+}
+
+/// A request as the engine takes it.
+struct Asked {
+    query: Query,
+    filter: expr::Filter,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 /// A segment that may hold what is asked for.

@@ -161,7 +161,7 @@ fn fill(interval: i64, table: &mut Table) {
 /// Keeps the largest lines and adds the others up, or leaves them out where they cannot be added.
 fn few_lines(only_counts: bool, table: &mut Table) {
     let mut sizes: HashMap<String, i64> = HashMap::new();
-    let key = |row: &Vec<FieldValue>| text(row.get(1));
+    let key = |row: &Vec<FieldValue>| row.get(1).map(FieldValue::to_text).unwrap_or_default();
     for row in &table.rows {
         let size = match row.get(2) {
             Some(FieldValue::Integer(count)) if only_counts => *count,
@@ -200,18 +200,6 @@ fn few_lines(only_counts: bool, table: &mut Table) {
         }
         table.rows.extend(added);
         table.rows.sort_by(|a, b| compare(a.first(), b.first()));
-    }
-}
-
-fn text(value: Option<&FieldValue>) -> String {
-    match value {
-        Some(FieldValue::Text(text)) => text.clone(),
-        None | Some(FieldValue::Null) => String::new(),
-        Some(other) => {
-            let mut out = String::new();
-            other.write_json(&mut out);
-            out.trim_matches('"').to_owned()
-        }
     }
 }
 
@@ -302,6 +290,6 @@ fn fits(matcher: &Matcher, value: &FieldValue) -> bool {
         FieldValue::Null => false,
         FieldValue::List(items) => items.iter().any(|it| fits(matcher, it)),
         FieldValue::Float(number) => matcher.matches(&number.to_string()),
-        other => matcher.matches(&text(Some(other))),
+        other => matcher.matches(&other.to_text()),
     }
 }
