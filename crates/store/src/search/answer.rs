@@ -6,6 +6,9 @@
 //! What counts as a value: each item of a list; what a segment keeps in its overflow because it has too many columns.
 //! An event without a value under all names of `by` is left out, as is a value that does not fit its field's type.
 
+mod groups;
+mod listing;
+mod quick;
 mod rows;
 
 use std::collections::HashSet;
@@ -33,7 +36,7 @@ use super::expr::{self, column, id_text, type_of};
 use super::fetch::SegmentFile;
 use super::pipes::{Aggregate, Function, GroupOrder, Interval, Measure, OnRows, SortBy};
 use super::sql::Table;
-use super::stop::Stop;
+use super::stop::{Partial, Stop};
 use super::table::{Events, Part};
 use super::watch::{Watch, Work, add_metrics};
 use super::{Asked, Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need};
@@ -95,6 +98,13 @@ impl Searcher {
         candidates.retain(|it| left.contains(&it.part.number));
         let mut is_less = false;
         let outline = Outline::new(&request.make, self, &scope)?;
+        if let Some((rows, partial)) =
+            self.quick(&scope, &query, &outline, &candidates, &parts, &request.stop, &mut work).await
+        {
+            work.bytes_read = self.store.bytes().0 - bytes_before.0;
+            work.bytes_opened = self.store.bytes().1 - bytes_before.1;
+            return made(rows.finish(scope.warnings, work), partial, request, &outline);
+        }
         loop {
             let mark = self.store.damage_mark();
             let watch = Watch::new(&request.stop);
@@ -106,13 +116,7 @@ impl Searcher {
                     work.bytes_read = self.store.bytes().0 - bytes_before.0;
                     work.bytes_opened = self.store.bytes().1 - bytes_before.1;
                     work.settle();
-                    let mut table = rows.finish(scope.warnings, work);
-                    table.partial = partial;
-                    if let Make::Groups(aggregate, then) = &request.make {
-                        chart(aggregate, outline.interval, &mut table);
-                        rows::then(then, &mut table)?;
-                    }
-                    return Ok(table);
+                    return made(rows.finish(scope.warnings, work), partial, request, &outline);
                 }
                 Err(error) => match self.leave_out_damaged(&mut parts, mark) {
                     Some(damage) => scope.warnings.push(damage),
@@ -245,6 +249,21 @@ impl Searcher {
         known.insert(part.file.clone(), Arc::clone(&schema));
         Ok(schema)
     }
+}
+
+/// The table with what further commands make of it.
+fn made(
+    mut table: Table,
+    partial: Option<Partial>,
+    request: &TableRequest,
+    outline: &Outline,
+) -> Result<Table, SearchError> {
+    table.partial = partial;
+    if let Make::Groups(aggregate, then) = &request.make {
+        chart(aggregate, outline.interval, &mut table);
+        rows::then(then, &mut table)?;
+    }
+    Ok(table)
 }
 
 const BUCKET: &str = "t";

@@ -19,6 +19,7 @@
 
 mod answer;
 mod damaged;
+mod direct;
 mod expr;
 mod fetch;
 mod folded;
@@ -55,6 +56,7 @@ use parquet::errors::ParquetError;
 
 pub use self::answer::{Make, TableRequest};
 use self::damaged::Loss;
+use self::direct::{Layouts, Verdicts};
 use self::expr::{column, filter, time_literal};
 use self::fetch::SegmentFile;
 pub use self::live::LiveFilter;
@@ -171,6 +173,15 @@ pub struct Searcher {
     options: SearchOptions,
     /// The columns of segments, by their paths.
     schemas: Mutex<HashMap<String, SchemaRef>>,
+    /// Where they lie.
+    layouts: Layouts,
+    /// Where queries found nothing.
+    verdicts: Verdicts,
+    /// For tests that compare the engine's answers with those that are had without it.
+    #[cfg(test)]
+    engine_only: std::sync::atomic::AtomicBool,
+    #[cfg(test)]
+    quick_answers: std::sync::atomic::AtomicUsize,
 }
 
 /// What a search looks at: what is in memory and which segments there are, at one moment.
@@ -200,7 +211,20 @@ impl Searcher {
             .map_err(engine_error)?;
         let url = url::Url::parse(STORE_URL).expect("the constant is a URL");
         runtime.register_object_store(&url, Arc::<SegmentStore>::clone(&store));
-        Ok(Self { store, words, schema, runtime, options, schemas: Mutex::default() })
+        Ok(Self {
+            store,
+            words,
+            schema,
+            runtime,
+            options,
+            schemas: Mutex::default(),
+            layouts: Layouts::default(),
+            verdicts: Verdicts::default(),
+            #[cfg(test)]
+            engine_only: Default::default(),
+            #[cfg(test)]
+            quick_answers: Default::default(),
+        })
     }
 
     /// How many times a segment was opened so far.

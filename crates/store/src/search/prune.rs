@@ -17,7 +17,7 @@ use crate::segment::is_looked_up;
 use crate::words::{Need, Term, is_worded, whole_words};
 
 /// What an event was taken for.
-const DATASET: &str = "event.dataset";
+pub(super) const DATASET: &str = "event.dataset";
 
 /// What the segments of a query must have.
 pub(super) struct Needs {

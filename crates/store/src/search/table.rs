@@ -29,6 +29,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
+use super::direct::Unusual;
 use super::expr::{Matches, Scope};
 use super::watch::{StoppableExec, Watch, WatchedReaders};
 use crate::manifest::Kinds;
@@ -58,6 +59,17 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Which of `count` row groups are to be read.
+    pub(super) fn row_groups(&self, count: usize) -> Result<Vec<usize>, Unusual> {
+        match &self.groups {
+            None => Ok((0..count).collect()),
+            Some(groups) if groups.iter().len() == count => {
+                Ok(groups.iter().enumerate().filter(|it| it.1).map(|it| it.0).collect())
+            }
+            Some(_) => Err(Unusual("a sidecar of other row groups")),
+        }
+    }
+
     /// For the engine.
     fn file(&self) -> PartitionedFile {
         let file = PartitionedFile::new(self.file.clone(), self.size)

@@ -231,7 +231,13 @@ struct WatchedReader {
 }
 
 /// Is pending once.
-struct Yield(bool);
+pub(super) struct Yield(bool);
+
+impl Yield {
+    pub(super) fn once() -> Self {
+        Self(false)
+    }
+}
 
 impl Future for Yield {
     type Output = ();
@@ -248,7 +254,7 @@ impl Future for Yield {
 impl AsyncFileReader for WatchedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
         async move {
-            Yield(false).await;
+            Yield::once().await;
             self.inner.get_bytes(range).await
         }
         .boxed()
@@ -256,7 +262,7 @@ impl AsyncFileReader for WatchedReader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
         async move {
-            Yield(false).await;
+            Yield::once().await;
             self.inner.get_byte_ranges(ranges).await
         }
         .boxed()
@@ -267,7 +273,7 @@ impl AsyncFileReader for WatchedReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
-            Yield(false).await;
+            Yield::once().await;
             let footer = self.inner.get_metadata(options).await?;
             let size = (footer.num_row_groups() as u64, footer.file_metadata().num_rows().max(0) as u64);
             self.watch.seen().footers.insert(self.name.clone(), size);

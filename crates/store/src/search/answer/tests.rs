@@ -376,3 +376,102 @@ proptest! {
         }
     }
 }
+
+/// Both answers to a question: that of the engine, and that which is had without it.
+fn both(bed: &Bed, text: &str, times: (Option<i64>, Option<i64>)) -> (Vec<String>, Option<Vec<String>>) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut request = request(text);
+    (request.since, request.until) = (times.0.map(Timestamp), times.1.map(Timestamp));
+    let rows = |table: Table| {
+        let mut rows = shown(&table);
+        // Events of the same time come as they like.
+        rows.sort();
+        rows
+    };
+    bed.searcher.engine_only.store(true, Relaxed);
+    let engine = rows(asked(bed, &request).unwrap());
+    bed.searcher.engine_only.store(false, Relaxed);
+    let before = bed.searcher.quick_answers.load(Relaxed);
+    let quick = rows(asked(bed, &request).unwrap());
+    (engine, (bed.searcher.quick_answers.load(Relaxed) > before).then_some(quick))
+}
+
+const QUICK: &[&str] = &[
+    "| count",
+    "| count by source.ip",
+    "| count by event.category, http.response.status_code",
+    "| top 2 source.ip",
+    "| timechart 1h",
+    "| timechart 30m count by source.ip",
+    "| distinct event.category",
+    "| stats distinct(source.ip), count(event.duration), count by http.response.status_code",
+    "| stats distinct(event.category), count",
+    "| fields @timestamp, event.original, source.ip, event.category, http.response.status_code, event.duration",
+    "| fields message | limit 2",
+];
+
+#[test]
+fn what_the_engine_is_not_asked_for_is_answered_alike() {
+    for bed in beds() {
+        for text in QUICK {
+            let (engine, quick) = both(&bed, text, (None, None));
+            assert_eq!(Some(engine), quick, "{text}");
+            let (engine, quick) = both(&bed, &format!("GET {text}"), (Some(1), Some(3 * HOUR)));
+            assert_eq!(Some(engine), quick, "GET {text}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_query_is_answered_otherwise_than_by_the_engine(
+        batches in proptest::collection::vec(proptest::collection::vec(made(), 0..6), 1..4),
+        queries in proptest::collection::vec(made_query(), 1..4),
+        sealed in 0..4_usize,
+        times in (proptest::option::of(0..5_i64), proptest::option::of(0..9_i64)),
+    ) {
+        let bed = Bed::new();
+        for (number, events) in batches.iter().enumerate() {
+            bed.keep(write(number as u64 + 1, events));
+            if number < sealed {
+                bed.seal();
+            }
+        }
+        for query in &queries {
+            for make in [
+                Make::Groups(aggregate("| count"), Vec::new()),
+                Make::Groups(aggregate("| count by user.name, source.ip"), Vec::new()),
+                Make::Groups(aggregate("| stats distinct(user.name), count(source.ip) by message2"), Vec::new()),
+                Make::Events {
+                    fields: ["@timestamp", "event.original", "user.name", "message"].map(str::to_owned).to_vec(),
+                    sort: Vec::new(),
+                    limit: 100,
+                },
+            ] {
+                use std::sync::atomic::Ordering::Relaxed;
+                let (since, until) = (times.0.map(Timestamp), times.1.map(Timestamp));
+                let stop = Stop::default();
+                let request = TableRequest { query: query.clone(), make, since, until, now: None, stop };
+                bed.searcher.engine_only.store(true, Relaxed);
+                let engine = asked(&bed, &request);
+                bed.searcher.engine_only.store(false, Relaxed);
+                let quick = asked(&bed, &request);
+                let rows = |table: Result<Table, SearchError>| table.map(|it| {
+                    let mut rows = shown(&it);
+                    rows.sort();
+                    rows
+                });
+                prop_assert_eq!(rows(engine).unwrap(), rows(quick).unwrap(), "{:?}", request);
+            }
+        }
+    }
+}
+
+fn aggregate(text: &str) -> Aggregate {
+    match text.parse::<Ask>().unwrap().then {
+        Then::Aggregate(aggregate, _) => aggregate,
+        Then::Events { .. } => panic!("{text} counts nothing"),
+    }
+}

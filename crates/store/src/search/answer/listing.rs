@@ -1,0 +1,304 @@
+//! Events as rows, the newest first, without the engine: from the newest segment back, and in each from its last rows
+//! back, until no older one can be among those that are wanted. Their values are read when it is clear which events are
+//! listed, unless the rows that they lie in are at hand.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use panoptes_model::{FieldType, Timestamp};
+
+use super::Input;
+use super::quick::{ALL_ROWS, Question, Tally, is_for_the_engine, lacks_columns, tell};
+use super::rows::Rows as TableRows;
+use crate::pivot::{FieldValue, ITEM_SEPARATOR, MESSAGE, ORIGINAL, SAME, TIME};
+use crate::search::direct::{Decompressor, Failure, GroupRows, HotRows, NULL, Rows, Unusual, Values, View};
+use crate::search::stop::Partial;
+use crate::search::table::Part;
+use crate::search::watch::{Work, Yield};
+use crate::search::{Candidate, Searcher};
+
+/// How many rows are listed here at most; longer lists are left to the engine, which watches its memory.
+const LISTED_MAX: usize = 10_000;
+/// How many events one piece of reading values has: those of neighbouring rows share pages.
+const READ_TOGETHER: usize = 8;
+
+/// An event that is listed.
+#[derive(Clone, Debug)]
+struct Listed {
+    time: i64,
+    /// The segment's number among the parts, row group, row.
+    place: (usize, usize, usize),
+    /// `None`: still to be read.
+    values: Option<Vec<FieldValue>>,
+}
+
+impl Searcher {
+    pub(super) async fn listed(
+        &self,
+        question: &Question<'_>,
+        hot: Option<&(RecordBatch, bool)>,
+        parts: &[(&Part, &Candidate)],
+        work: &mut Work,
+    ) -> Result<(TableRows, Option<Partial>), Failure> {
+        let outline = question.outline;
+        let is_newest_first = matches!(outline.sort.as_slice(), [only] if only.name == TIME && only.descending);
+        if !is_newest_first || outline.limit > LISTED_MAX || outline.inputs.iter().any(is_for_the_engine) {
+            return Err(Unusual("such a list").into());
+        }
+        // One more tells whether there are more.
+        let limit = outline.limit + 1;
+        let mut best: Vec<Listed> = Vec::new();
+        let mut tally = Tally::default();
+        if let Some((batch, overflows)) = hot {
+            let mut rows = HotRows::new(batch);
+            let all = 0..rows.len();
+            let mut list = List { question, limit, floor: None, with_overflow: *overflows, found: Vec::new() };
+            let place = (usize::MAX, 0);
+            let wanted = question.wanted(question.sieve, &mut rows, &all, false)?;
+            list.add(&mut rows, &all, &wanted, place, true)?;
+            best = list.found;
+        }
+        let numbered: Vec<(usize, &Part, &Candidate)> =
+            parts.iter().enumerate().map(|(number, it)| (number, it.0, it.1)).collect();
+        // What is in memory is nearly always the newest; otherwise the newest segment may be all that is needed.
+        let (mut looked_at, mut count) = (0, 1);
+        let missing = loop {
+            best.sort_by_key(|it| std::cmp::Reverse(it.time));
+            best.truncate(limit);
+            let floor = if best.len() == limit { best.last().map(|it| it.time) } else { None };
+            let rest = numbered.get(looked_at..).unwrap_or_default();
+            // The newest first: what comes behind one that is not needed is not needed either.
+            let is_needed = |it: &&(usize, &Part, &Candidate)| floor.is_none_or(|floor| it.2.time_max.0 >= floor);
+            let round = rest.get(..count.min(rest.iter().take_while(is_needed).count())).unwrap_or_default();
+            // Whoever stops the question has to come to it.
+            Yield::once().await;
+            if round.is_empty() {
+                break &[][..];
+            }
+            if question.stop.reason().is_some() {
+                break parts.get(looked_at..).unwrap_or_default();
+            }
+            let threads = self.threads_for(parts.get(looked_at..looked_at + round.len()).unwrap_or_default());
+            let found = Self::side_by_side(threads, |turns| {
+                let mut with = Decompressor::new()?;
+                let (mut found, mut tally) = (Vec::new(), Tally::default());
+                while let Some(segment) = turns.next(round) {
+                    let (listed, of_segment) = self.list_segment(question, *segment, (limit, floor), &mut with)?;
+                    found.extend(listed);
+                    tally = tally.plus(of_segment);
+                }
+                Ok((found, tally))
+            })?;
+            for (listed, of_thread) in found {
+                best.extend(listed);
+                tally = tally.plus(of_thread);
+            }
+            looked_at += round.len();
+            count *= 2;
+        };
+        self.read_values(question, parts, &mut best)?;
+        work.segments_opened = looked_at as u64;
+        tell(work, tally);
+        let mut rows = TableRows::new(outline.columns.clone(), None, outline.limit, false);
+        for values in best.into_iter().filter_map(|it| it.values) {
+            rows.add(values.len(), |index| values.get(index).cloned().unwrap_or(FieldValue::Null));
+        }
+        Ok((rows, question.partial(missing)))
+    }
+
+    fn list_segment(
+        &self,
+        question: &Question<'_>,
+        (number, part, candidate): (usize, &Part, &Candidate),
+        (limit, floor): (usize, Option<i64>),
+        with: &mut Decompressor,
+    ) -> Result<(Vec<Listed>, Tally), Failure> {
+        let sieve = question.sieve.knowing(&part.sources, &part.datasets);
+        let is_cut_by_time = question.cuts(candidate);
+        let file = self.segment_file(part);
+        let path: Arc<str> = part.file.as_str().into();
+        let layout = self.layouts.get(&file)?;
+        let mut list = List { question, limit, floor, with_overflow: false, found: Vec::new() };
+        let mut tally = Tally::default();
+        for group in part.row_groups(layout.groups())?.into_iter().rev() {
+            let mut rows = GroupRows::new(&file, &layout, group, with)?;
+            list.with_overflow = lacks_columns(question.outline, &rows);
+            tally.row_groups += 1;
+            let mut end = rows.len();
+            let reads_records = sieve.reads_records();
+            let mut starts = if reads_records { rows.page_starts(ORIGINAL)? } else { Vec::new() };
+            while end > 0 && list.found.len() < limit {
+                let start = starts.pop().filter(|it| *it < end).unwrap_or(0);
+                let block = start..end;
+                end = start;
+                let first = if block.len() == rows.len() { ALL_ROWS } else { start };
+                let known = (Arc::clone(&path), group, first);
+                if question.verdict.has_nothing(&known) {
+                    continue;
+                }
+                if let Some(floor) = floor
+                    && last_time(&mut rows, &block)? < floor
+                {
+                    break;
+                }
+                let wanted = question.wanted(&sieve, &mut rows, &block, is_cut_by_time)?;
+                tally.rows_read += block.len() as u64;
+                tally.rows_matched += wanted.iter().filter(|it| **it).count() as u64;
+                if wanted.contains(&true) {
+                    list.add(&mut rows, &block, &wanted, (number, group), reads_records)?;
+                } else if !is_cut_by_time {
+                    question.verdict.found_nothing(known);
+                }
+            }
+            if list.found.len() >= limit {
+                break;
+            }
+        }
+        Ok((list.found, tally))
+    }
+
+    /// Reads what is missing of the events that are listed.
+    fn read_values(
+        &self,
+        question: &Question<'_>,
+        parts: &[(&Part, &Candidate)],
+        listed: &mut [Listed],
+    ) -> Result<(), Failure> {
+        let mut missing: Vec<(usize, usize, usize)> =
+            listed.iter().filter(|it| it.values.is_none()).map(|it| it.place).collect();
+        missing.sort_unstable();
+        let pieces: Vec<&[(usize, usize, usize)]> = missing
+            .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
+            .flat_map(|of_group| of_group.chunks(READ_TOGETHER))
+            .collect();
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let threads = self.options.threads.max(1).min(pieces.len());
+        let read = Self::side_by_side(threads, |turns| {
+            let mut with = Decompressor::new()?;
+            let mut read = Vec::new();
+            while let Some(piece) = turns.next(&pieces) {
+                let Some((number, group, _)) = piece.first().copied() else { continue };
+                let (part, _) = parts.get(number).ok_or(Unusual("a segment that is not there"))?;
+                let file = self.segment_file(part);
+                let layout = self.layouts.get(&file)?;
+                let mut rows = GroupRows::new(&file, &layout, group, &mut with)?;
+                let with_overflow = lacks_columns(question.outline, &rows);
+                for place in *piece {
+                    read.push((*place, values(question, &mut rows, place.2, with_overflow)?));
+                }
+            }
+            Ok(read)
+        })?;
+        let mut read: std::collections::HashMap<_, _> = read.into_iter().flatten().collect();
+        for event in listed.iter_mut().filter(|it| it.values.is_none()) {
+            event.values = read.remove(&event.place);
+        }
+        Ok(())
+    }
+}
+
+fn last_time(rows: &mut dyn Rows, block: &Range<usize>) -> Result<i64, Failure> {
+    let times = rows.view(TIME, block)?.ok_or(Unusual("events without time"))?;
+    time_of(&times, block.len().saturating_sub(1)).map_err(Failure::from)
+}
+
+fn time_of(times: &View, row: usize) -> Result<i64, Unusual> {
+    let Values::Integers(instants) = times.values() else { return Err(Unusual("times of another type")) };
+    instants.get(times.code(row) as usize).copied().ok_or(Unusual("an event without time"))
+}
+
+/// The newest events that match.
+struct List<'l> {
+    question: &'l Question<'l>,
+    limit: usize,
+    /// Older ones than this are not wanted.
+    floor: Option<i64>,
+    with_overflow: bool,
+    found: Vec<Listed>,
+}
+
+impl List<'_> {
+    /// Takes those of the rows `block` in that are wanted, from the last one back, until there are enough.
+    fn add(
+        &mut self,
+        rows: &mut dyn Rows,
+        block: &Range<usize>,
+        wanted: &[bool],
+        (number, group): (usize, usize),
+        at_hand: bool,
+    ) -> Result<(), Failure> {
+        let Some(times) = rows.view(TIME, block)? else { return Err(Unusual("events without time").into()) };
+        let mut hits = Vec::new();
+        for (row, _) in wanted.iter().enumerate().rev().filter(|it| *it.1) {
+            hits.push((time_of(&times, row)?, block.start + row));
+        }
+        // What is in memory is in the order in which it came.
+        if !hits.is_sorted_by(|a, b| a.0 >= b.0) {
+            hits.sort_by_key(|it| std::cmp::Reverse(it.0));
+        }
+        for (time, row) in hits {
+            if self.found.len() >= self.limit || self.floor.is_some_and(|it| time < it) {
+                break;
+            }
+            let values = match at_hand {
+                true => Some(values(self.question, rows, row, self.with_overflow)?),
+                false => None,
+            };
+            self.found.push(Listed { time, place: (number, group, row), values });
+        }
+        Ok(())
+    }
+}
+
+/// What is shown of an event.
+fn values(
+    question: &Question<'_>,
+    rows: &mut dyn Rows,
+    row: usize,
+    with_overflow: bool,
+) -> Result<Vec<FieldValue>, Failure> {
+    let outline = question.outline;
+    let shown = outline.inputs.len().saturating_sub(outline.only_sorted);
+    outline.inputs.iter().take(shown).map(|it| value(question, it, rows, row, with_overflow)).collect()
+}
+
+fn value(
+    question: &Question<'_>,
+    input: &Input,
+    rows: &mut dyn Rows,
+    row: usize,
+    with_overflow: bool,
+) -> Result<FieldValue, Failure> {
+    let place = row..row + 1;
+    let mut view = question.values(input, rows, &place, &[true], with_overflow)?;
+    if input.name == MESSAGE
+        && let Some(message) = &view
+        && message.code(0) != NULL
+        && let Values::Text(texts) = message.values()
+        && texts.get(message.code(0))? == SAME
+    {
+        view = rows.view(ORIGINAL, &place)?;
+    }
+    let Some(view) = view.filter(|it| it.code(0) != NULL) else { return Ok(FieldValue::Null) };
+    let (code, index) = (view.code(0), view.code(0) as usize);
+    let missing = Unusual("a code has no value");
+    Ok(match view.values() {
+        Values::Text(texts) => {
+            let text = texts.get(code)?;
+            if text.contains(ITEM_SEPARATOR) {
+                FieldValue::List(text.split(ITEM_SEPARATOR).map(|it| FieldValue::Text(it.to_owned())).collect())
+            } else {
+                FieldValue::Text(text.to_owned())
+            }
+        }
+        Values::Integers(numbers) if input.field_type == FieldType::Timestamp => {
+            FieldValue::Timestamp(Timestamp(*numbers.get(index).ok_or(missing)?))
+        }
+        Values::Integers(numbers) => FieldValue::Integer(*numbers.get(index).ok_or(missing)?),
+        Values::Floats(numbers) => FieldValue::Float(*numbers.get(index).ok_or(missing)?),
+        Values::Booleans(truths) => FieldValue::Boolean(*truths.get(index).ok_or(missing)?),
+    })
+}
