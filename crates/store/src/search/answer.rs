@@ -39,7 +39,9 @@ use super::sql::Table;
 use super::stop::{Partial, Stop};
 use super::table::{Events, Part};
 use super::watch::{Watch, Work, add_metrics};
-use super::{Asked, Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need};
+use super::{
+    Asked, Candidate, Evidence, Order, Query, SQL_ROWS_MAX, Scope, SearchError, Searcher, columns, engine_error, need,
+};
 use crate::pivot::{
     EVENT_ID, FieldValue, ITEM_SEPARATOR, LISTS_KEY, OVERFLOW, TIME, cell, data_type, each_overflow, instant,
     is_reserved,
@@ -91,20 +93,26 @@ impl Searcher {
         let bytes_before = self.store.bytes();
         let mut candidates = scope.ordered(Order::NewestFirst);
         let mut work = scope.work;
+        let needs = need(&query, &self.schema);
         let parts: Vec<Part> = candidates.iter().map(|it| it.part.clone()).collect();
-        let mut parts = self.prune(parts, &need(&query, &self.schema), &mut work.pruning);
+        let mut parts = Self::prune_kinds(parts, &needs, &mut work.pruning);
         // What is spared is not missing.
-        let left: HashSet<u32> = parts.iter().map(|it| it.number).collect();
-        candidates.retain(|it| left.contains(&it.part.number));
+        let keep = |candidates: &mut Vec<Candidate>, parts: &[Part]| {
+            let left: HashSet<u32> = parts.iter().map(|it| it.number).collect();
+            candidates.retain(|it| left.contains(&it.part.number));
+        };
+        keep(&mut candidates, &parts);
         let mut is_less = false;
         let outline = Outline::new(&request.make, self, &scope)?;
-        if let Some((rows, partial)) =
-            self.quick(&scope, &query, &outline, &candidates, &parts, &request.stop, &mut work).await
-        {
+        let asked =
+            quick::Asked { scope: &scope, query: &query, needs: &needs, outline: &outline, stop: &request.stop };
+        if let Some((rows, partial)) = self.quick(&asked, &candidates, &mut work).await {
             work.bytes_read = self.store.bytes().0 - bytes_before.0;
             work.bytes_opened = self.store.bytes().1 - bytes_before.1;
             return made(rows.finish(scope.warnings, work), partial, request, &outline);
         }
+        parts = self.prune_words(parts, &needs, None, &mut work.pruning);
+        keep(&mut candidates, &parts);
         loop {
             let mark = self.store.damage_mark();
             let watch = Watch::new(&request.stop);

@@ -7,6 +7,7 @@
 use panoptes_model::{FieldType, Schema};
 
 use super::Searcher;
+use super::direct::Verdict;
 use super::expr::type_of;
 use super::item::{Matcher, canonical};
 use super::query::{Query, Test};
@@ -122,16 +123,36 @@ pub struct Pruning {
 
 impl Searcher {
     /// Leaves out what cannot match: segments here, row groups when they are read.
-    pub(super) fn prune(&self, mut parts: Vec<Part>, needs: &Needs, pruning: &mut Pruning) -> Vec<Part> {
-        let Needs { need, kinds } = needs;
+    pub(super) fn prune(&self, parts: Vec<Part>, needs: &Needs, pruning: &mut Pruning) -> Vec<Part> {
+        let parts = Self::prune_kinds(parts, needs, pruning);
+        self.prune_words(parts, needs, None, pruning)
+    }
+
+    /// Leaves out the segments whose sources and datasets do not match. Nothing is read for it.
+    pub(super) fn prune_kinds(mut parts: Vec<Part>, needs: &Needs, pruning: &mut Pruning) -> Vec<Part> {
         let before = parts.len();
-        parts.retain(|it| kinds.may_pass(it));
+        parts.retain(|it| needs.kinds.may_pass(it));
         pruning.segments += before - parts.len();
+        parts
+    }
+
+    /// Leaves out what lacks words and values. What is known of the query already is not looked up.
+    pub(super) fn prune_words(
+        &self,
+        parts: Vec<Part>,
+        Needs { need, .. }: &Needs,
+        verdict: Option<&Verdict>,
+        pruning: &mut Pruning,
+    ) -> Vec<Part> {
         if *need == Need::Nothing {
             return parts;
         }
         let mut left = Vec::with_capacity(parts.len());
         for mut part in parts {
+            if verdict.is_some_and(|it| it.has_nothing(&segment_of(&part))) {
+                pruning.segments += 1;
+                continue;
+            }
             let groups = match part.sidecar_of {
                 Some(digest) => self.words.groups(&part.file, &digest, need).unwrap_or_else(|error| {
                     tracing::warn!(%error, source = std::error::Error::source(&error), "no use of a sidecar");
@@ -142,6 +163,9 @@ impl Searcher {
             match &groups {
                 Some(groups) if groups.count() == 0 => {
                     pruning.segments += 1;
+                    if let Some(verdict) = verdict {
+                        verdict.found_nothing(segment_of(&part));
+                    }
                     continue;
                 }
                 Some(groups) => pruning.row_groups += groups.iter().len() - groups.count(),
@@ -152,6 +176,11 @@ impl Searcher {
         }
         left
     }
+}
+
+/// All of a segment, as verdicts know it.
+fn segment_of(part: &Part) -> (std::sync::Arc<str>, usize, usize) {
+    (part.file.as_str().into(), usize::MAX, usize::MAX)
 }
 
 #[cfg(test)]

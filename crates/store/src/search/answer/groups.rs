@@ -71,9 +71,8 @@ impl Groups {
     pub(super) fn can(outline: &Outline) -> bool {
         let Some(aggregate) = &outline.aggregate else { return false };
         let counts = aggregate.measures.iter().all(|it| matches!(it.function, Function::Count | Function::Distinct));
-        let is_plain = |it: &super::Input| {
-            !is_for_the_engine(it) && !is_message(it) && it.field_type != FieldType::Float
-        };
+        let is_plain =
+            |it: &super::Input| !is_for_the_engine(it) && !is_message(it) && it.field_type != FieldType::Float;
         counts && outline.inputs.iter().all(is_plain)
     }
 
@@ -160,6 +159,9 @@ impl Groups {
         let range = 0..rows.len();
         let mut keys = Vec::new();
         if let Some(interval) = outline.interval {
+            if outline.inputs.is_empty() && !wanted.contains(&false) && self.add_sorted(rows, interval)? {
+                return Ok(());
+            }
             keys.push(buckets(rows, interval)?);
         }
         let mut views = Vec::new();
@@ -209,9 +211,10 @@ impl Groups {
             first.get(place).into_iter().chain(others).copied()
         };
         for (measure, wanted) in aggregate.measures.iter().enumerate() {
-            let position = wanted.field.as_ref().and_then(|field| {
-                outline.inputs.iter().position(|it| it.name == *field && !it.is_key)
-            });
+            let position = wanted
+                .field
+                .as_ref()
+                .and_then(|field| outline.inputs.iter().position(|it| it.name == *field && !it.is_key));
             let Some(position) = position else {
                 for (place, count) in counts.iter().enumerate().filter(|it| *it.1 > 0) {
                     groups_of(place).try_for_each(|it| self.count(it, measure, *count))?;
@@ -240,6 +243,31 @@ impl Groups {
             }
         }
         Ok(())
+    }
+
+    /// Counts all rows by their time, if that rises: where buckets begin is then looked up. `false`: it does not.
+    fn add_sorted(&mut self, rows: &mut dyn Rows, interval: i64) -> Result<bool, Failure> {
+        let times = rows.view(TIME, &(0..rows.len()))?.ok_or(Unusual("events without time"))?;
+        let Values::Integers(instants) = times.values() else { return Err(Unusual("times of another type").into()) };
+        // One value a row, in their order.
+        let is_plain = instants.len() == rows.len() && times.codes().iter().zip(0..).all(|(code, row)| *code == row);
+        if !is_plain || !instants.is_sorted() {
+            return Ok(false);
+        }
+        let mut rest = instants.as_slice();
+        let mut name = Vec::new();
+        while let Some(first) = rest.first() {
+            let (from, to) = bucket(*first, interval)?;
+            let count = rest.partition_point(|it| *it < to);
+            name.clear();
+            put_integer(from, &mut name);
+            let number = self.number(&name)?;
+            for measure in 0..self.distinct.len() {
+                self.count(number, measure, count as i64)?;
+            }
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(true)
     }
 
     pub(super) fn finish(mut self, outline: &Outline) -> Result<TableRows, Unusual> {
@@ -277,6 +305,16 @@ impl Groups {
     }
 }
 
+/// The first instant of the bucket that `time` is in, and that of the next.
+fn bucket(time: i64, interval: i64) -> Result<(i64, i64), Unusual> {
+    let from = || {
+        let steps = time.checked_sub(BUCKETS_FROM)?.checked_div_euclid(interval).filter(|_| interval > 0)?;
+        let from = steps.checked_mul(interval)?.checked_add(BUCKETS_FROM)?;
+        Some((from, from.checked_add(interval)?))
+    };
+    from().ok_or(Unusual("a time that is in no bucket"))
+}
+
 /// Which bucket of time each row is in.
 fn buckets(rows: &mut dyn Rows, interval: i64) -> Result<Key, Failure> {
     let range = 0..rows.len();
@@ -291,10 +329,7 @@ fn buckets(rows: &mut dyn Rows, interval: i64) -> Result<Key, Failure> {
     for code in times.codes().iter().take(range.len()) {
         let time = *instants.get(*code as usize).ok_or(impossible)?;
         if last == NOWHERE || time < from || time >= to {
-            let offset = time.checked_sub(BUCKETS_FROM).ok_or(impossible)?;
-            let steps = offset.checked_div_euclid(interval).filter(|_| interval > 0).ok_or(impossible)?;
-            from = steps.checked_mul(interval).and_then(|it| it.checked_add(BUCKETS_FROM)).ok_or(impossible)?;
-            to = from.checked_add(interval).ok_or(impossible)?;
+            (from, to) = bucket(time, interval)?;
             last = *places.entry(from).or_insert_with(|| {
                 buckets.push(from);
                 buckets.len() as u32 - 1
@@ -326,9 +361,8 @@ fn place(keys: &[Key], wanted: &[bool]) -> Result<Placed, Unusual> {
     let mut of_rows = Vec::with_capacity(wanted.len());
     if combinations <= DENSE_MAX.max(wanted.len() as u64) && combinations < u64::from(NOWHERE) {
         match keys {
-            [only] => of_rows.extend(
-                wanted.iter().zip(only.codes()).map(|(wanted, code)| if *wanted { *code } else { NOWHERE }),
-            ),
+            [only] => of_rows
+                .extend(wanted.iter().zip(only.codes()).map(|(wanted, code)| if *wanted { *code } else { NOWHERE })),
             _ => of_rows.extend(wanted.iter().enumerate().map(|(row, wanted)| {
                 let place = if *wanted { combined(row) } else { None };
                 place.map_or(NOWHERE, |it| it as u32)

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use panoptes_model::{FieldType, Timestamp};
@@ -14,7 +15,6 @@ use super::rows::Rows as TableRows;
 use crate::pivot::{FieldValue, ITEM_SEPARATOR, MESSAGE, ORIGINAL, SAME, TIME};
 use crate::search::direct::{Decompressor, Failure, GroupRows, HotRows, NULL, Rows, Unusual, Values, View};
 use crate::search::stop::Partial;
-use crate::search::table::Part;
 use crate::search::watch::{Work, Yield};
 use crate::search::{Candidate, Searcher};
 
@@ -27,7 +27,7 @@ const READ_TOGETHER: usize = 8;
 #[derive(Clone, Debug)]
 struct Listed {
     time: i64,
-    /// The segment's number among the parts, row group, row.
+    /// The segment's number among those looked at, row group, row.
     place: (usize, usize, usize),
     /// `None`: still to be read.
     values: Option<Vec<FieldValue>>,
@@ -38,7 +38,7 @@ impl Searcher {
         &self,
         question: &Question<'_>,
         hot: Option<&(RecordBatch, bool)>,
-        parts: &[(&Part, &Candidate)],
+        candidates: &[Candidate],
         work: &mut Work,
     ) -> Result<(TableRows, Option<Partial>), Failure> {
         let outline = question.outline;
@@ -59,32 +59,52 @@ impl Searcher {
             list.add(&mut rows, &all, &wanted, place, true)?;
             best = list.found;
         }
-        let numbered: Vec<(usize, &Part, &Candidate)> =
-            parts.iter().enumerate().map(|(number, it)| (number, it.0, it.1)).collect();
+        // Those that were looked at, and which of `candidates` come next.
+        let (mut looked_at, mut next): (Vec<Candidate>, usize) = (Vec::new(), 0);
         // What is in memory is nearly always the newest; otherwise the newest segment may be all that is needed.
-        let (mut looked_at, mut count) = (0, 1);
+        let mut count = 1;
         let missing = loop {
             best.sort_by_key(|it| std::cmp::Reverse(it.time));
             best.truncate(limit);
             let floor = if best.len() == limit { best.last().map(|it| it.time) } else { None };
-            let rest = numbered.get(looked_at..).unwrap_or_default();
-            // The newest first: what comes behind one that is not needed is not needed either.
-            let is_needed = |it: &&(usize, &Part, &Candidate)| floor.is_none_or(|floor| it.2.time_max.0 >= floor);
-            let round = rest.get(..count.min(rest.iter().take_while(is_needed).count())).unwrap_or_default();
             // Whoever stops the question has to come to it.
             Yield::once().await;
-            if round.is_empty() {
+            let rest = candidates.get(next..).unwrap_or_default();
+            // The newest first: what comes behind one that is not needed is not needed either.
+            let is_needed = |it: &&Candidate| floor.is_none_or(|floor| it.time_max.0 >= floor);
+            let needed = rest.get(..rest.iter().take_while(is_needed).count()).unwrap_or_default();
+            if needed.is_empty() {
                 break &[][..];
             }
             if question.stop.reason().is_some() {
-                break parts.get(looked_at..).unwrap_or_default();
+                break rest;
             }
-            let threads = self.threads_for(parts.get(looked_at..looked_at + round.len()).unwrap_or_default());
-            let found = Self::side_by_side(threads, |turns| {
+            let mut round: Vec<(usize, Candidate)> = Vec::new();
+            let mut passed = 0;
+            // Many segments may lack what is asked for: those do not count.
+            while let Some(candidate) = needed.get(passed).filter(|_| round.len() < count) {
+                let sifted = self.sifted(question, std::slice::from_ref(candidate), work);
+                round.extend(sifted.into_iter().map(|it| (passed, it)));
+                passed += 1;
+            }
+            let known: Vec<Candidate> = round.iter().map(|it| it.1.clone()).collect();
+            // Records are work for a processor, not for the disk.
+            let threads = if question.sieve.reads_records() { self.options.threads } else { self.threads_for(&known) };
+            let first = looked_at.len();
+            let already = if best.len() < limit { best.len() } else { 0 };
+            let (found_by_all, taken) = (AtomicUsize::new(already), AtomicUsize::new(0));
+            let numbered: Vec<(usize, &Candidate)> =
+                known.iter().enumerate().map(|(index, it)| (first + index, it)).collect();
+            let found = Self::side_by_side(threads.clamp(1, known.len().max(1)), |turns| {
                 let mut with = Decompressor::new()?;
                 let (mut found, mut tally) = (Vec::new(), Tally::default());
-                while let Some(segment) = turns.next(round) {
+                // Those before are newer, mostly: with enough of them older ones are perhaps not needed.
+                while found_by_all.load(Ordering::Relaxed) < limit
+                    && let Some(segment) = turns.next(&numbered)
+                {
                     let (listed, of_segment) = self.list_segment(question, *segment, (limit, floor), &mut with)?;
+                    found_by_all.fetch_add(listed.len(), Ordering::Relaxed);
+                    taken.fetch_add(1, Ordering::Relaxed);
                     found.extend(listed);
                     tally = tally.plus(of_segment);
                 }
@@ -94,11 +114,14 @@ impl Searcher {
                 best.extend(listed);
                 tally = tally.plus(of_thread);
             }
-            looked_at += round.len();
+            // They are taken in their order, so that those that were are the first ones.
+            let taken = taken.into_inner();
+            next += round.get(taken).map_or(passed, |it| it.0);
+            looked_at.extend(known.into_iter().take(taken));
             count *= 2;
         };
-        self.read_values(question, parts, &mut best)?;
-        work.segments_opened = looked_at as u64;
+        self.read_values(question, &looked_at, &mut best)?;
+        work.segments_opened = looked_at.len() as u64;
         tell(work, tally);
         let mut rows = TableRows::new(outline.columns.clone(), None, outline.limit, false);
         for values in best.into_iter().filter_map(|it| it.values) {
@@ -110,10 +133,11 @@ impl Searcher {
     fn list_segment(
         &self,
         question: &Question<'_>,
-        (number, part, candidate): (usize, &Part, &Candidate),
+        (number, candidate): (usize, &Candidate),
         (limit, floor): (usize, Option<i64>),
         with: &mut Decompressor,
     ) -> Result<(Vec<Listed>, Tally), Failure> {
+        let part = &candidate.part;
         let sieve = question.sieve.knowing(&part.sources, &part.datasets);
         let is_cut_by_time = question.cuts(candidate);
         let file = self.segment_file(part);
@@ -162,7 +186,7 @@ impl Searcher {
     fn read_values(
         &self,
         question: &Question<'_>,
-        parts: &[(&Part, &Candidate)],
+        looked_at: &[Candidate],
         listed: &mut [Listed],
     ) -> Result<(), Failure> {
         let mut missing: Vec<(usize, usize, usize)> =
@@ -181,8 +205,8 @@ impl Searcher {
             let mut read = Vec::new();
             while let Some(piece) = turns.next(&pieces) {
                 let Some((number, group, _)) = piece.first().copied() else { continue };
-                let (part, _) = parts.get(number).ok_or(Unusual("a segment that is not there"))?;
-                let file = self.segment_file(part);
+                let candidate = looked_at.get(number).ok_or(Unusual("a segment that is not there"))?;
+                let file = self.segment_file(&candidate.part);
                 let layout = self.layouts.get(&file)?;
                 let mut rows = GroupRows::new(&file, &layout, group, &mut with)?;
                 let with_overflow = lacks_columns(question.outline, &rows);

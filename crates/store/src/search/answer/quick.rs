@@ -12,12 +12,14 @@ use panoptes_model::Timestamp;
 
 use super::groups::Groups;
 use super::rows::Rows as TableRows;
-use super::{Input, OverflowValue, Outline};
+use super::{Input, Outline, OverflowValue};
 use crate::pivot::{EVENT_ID, FRAME, INDEX, MESSAGE, OVERFLOW, ROW, SEGMENT, TIME, data_type};
 use crate::search::direct::{
-    Decoded, Decompressor, Failure, GroupRows, HotRows, Kind, NULL, Rows, Sieve, Unusual, Values, Verdict, View, kind_of,
+    Decoded, Decompressor, Failure, GroupRows, HotRows, Kind, NULL, Rows, Sieve, Unusual, Values, Verdict, View,
+    kind_of,
 };
 use crate::search::fetch::SegmentFile;
+use crate::search::prune::Needs;
 use crate::search::stop::{Partial, Stop};
 use crate::search::table::Part;
 use crate::search::watch::{Work, Yield};
@@ -30,9 +32,20 @@ const WAITING_STREAMS: usize = 4;
 /// Stands for the first row of a block that is all of a row group: pages have numbers of their own.
 pub(super) const ALL_ROWS: usize = usize::MAX;
 
+/// What is asked, and of what.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'q> {
+    pub(super) scope: &'q Scope<'q>,
+    pub(super) query: &'q Query,
+    pub(super) needs: &'q Needs,
+    pub(super) outline: &'q Outline,
+    pub(super) stop: &'q Stop,
+}
+
 /// What a question looks at, for all segments alike.
 pub(super) struct Question<'q> {
     pub(super) sieve: &'q Sieve,
+    pub(super) needs: &'q Needs,
     pub(super) outline: &'q Outline,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
@@ -77,7 +90,9 @@ impl Question<'_> {
         let mut wanted = vec![true; range.len()];
         if is_cut_by_time {
             let times = rows.view(TIME, range)?.ok_or(Unusual("events without time"))?;
-            let Values::Integers(instants) = times.values() else { return Err(Unusual("times of another type").into()) };
+            let Values::Integers(instants) = times.values() else {
+                return Err(Unusual("times of another type").into());
+            };
             for (wanted, code) in wanted.iter_mut().zip(times.codes()) {
                 let time = instants.get(*code as usize).copied().map(Timestamp);
                 *wanted = time.is_some_and(|it| {
@@ -90,8 +105,8 @@ impl Question<'_> {
     }
 
     /// What an answer covers for which `rest`, the oldest segments, were not looked at.
-    pub(super) fn partial(&self, rest: &[(&Part, &Candidate)]) -> Option<Partial> {
-        let missing = rest.iter().map(|it| it.1.time_max).max()?;
+    pub(super) fn partial(&self, rest: &[Candidate]) -> Option<Partial> {
+        let missing = rest.iter().map(|it| it.time_max).max()?;
         let complete_since = Some(missing.saturating_add_nanos(1));
         self.stop.reason().map(|reason| Partial { reason, complete_since })
     }
@@ -158,22 +173,18 @@ pub(super) fn lacks_columns(outline: &Outline, rows: &dyn Rows) -> bool {
 }
 
 impl Searcher {
-    /// The answer, if it can be had without the engine. `parts` are those to be read, the newest first, and belong to
-    /// `candidates`; `hot` is what is in memory.
+    /// The answer, if it can be had without the engine. `candidates` may have something, the newest come first.
     pub(super) async fn quick(
         &self,
-        scope: &Scope<'_>,
-        query: &Query,
-        outline: &Outline,
+        asked: &Asked<'_>,
         candidates: &[Candidate],
-        parts: &[Part],
-        stop: &Stop,
         work: &mut Work,
     ) -> Option<(TableRows, Option<Partial>)> {
         #[cfg(test)]
         if self.engine_only.load(Ordering::Relaxed) {
             return None;
         }
+        let Asked { scope, query, needs, outline, stop } = *asked;
         let sieve = Sieve::new(query, &self.schema).ok()??;
         let hot = match scope.hot_rows.is_empty() {
             true => None,
@@ -182,6 +193,7 @@ impl Searcher {
         let hot = hot.as_ref();
         let question = Question {
             sieve: &sieve,
+            needs,
             outline,
             since: scope.since,
             until: scope.until,
@@ -189,15 +201,17 @@ impl Searcher {
             verdict: self.verdicts.of(format!("{query:?}")),
             memory_bytes_max: self.options.memory_bytes_max,
         };
-        let candidates: Vec<(&Part, &Candidate)> = parts.iter().zip(candidates).collect();
+        // What is spent in vain does not count.
+        let mut spent = *work;
         let answer = match &outline.aggregate {
-            Some(_) => self.counted(&question, hot, &candidates, work).await,
-            None => self.listed(&question, hot, &candidates, work).await,
+            Some(_) => self.counted(&question, hot, candidates, &mut spent).await,
+            None => self.listed(&question, hot, candidates, &mut spent).await,
         };
         match answer {
             Ok(answer) => {
                 #[cfg(test)]
                 self.quick_answers.fetch_add(1, Ordering::Relaxed);
+                *work = spent;
                 Some(answer)
             }
             Err(failure) => {
@@ -205,6 +219,18 @@ impl Searcher {
                 None
             }
         }
+    }
+
+    /// Those of some segments that may have something, by their sidecars.
+    pub(super) fn sifted(&self, question: &Question<'_>, candidates: &[Candidate], work: &mut Work) -> Vec<Candidate> {
+        let parts = candidates.iter().map(|it| it.part.clone()).collect();
+        let parts = self.prune_words(parts, question.needs, Some(&question.verdict), &mut work.pruning);
+        let mut rest = parts.into_iter().peekable();
+        let left = candidates.iter().filter_map(|it| {
+            let part = rest.next_if(|part| part.number == it.part.number)?;
+            Some(Candidate { part, ..it.clone() })
+        });
+        left.collect()
     }
 
     /// What is in memory, and whether its overflow has some of what is asked for.
@@ -221,10 +247,10 @@ impl Searcher {
     }
 
     /// How many threads ask so many segments.
-    pub(super) fn threads_for(&self, parts: &[(&Part, &Candidate)]) -> usize {
-        let is_known = parts.iter().all(|it| self.layouts.has(&it.0.file));
+    pub(super) fn threads_for(&self, round: &[Candidate]) -> usize {
+        let is_known = round.iter().all(|it| self.layouts.has(&it.part.file));
         let streams = if is_known { 1 } else { WAITING_STREAMS };
-        (self.options.threads.max(1) * streams).min(parts.len()).max(1)
+        (self.options.threads.max(1) * streams).min(round.len()).max(1)
     }
 
     /// Has `threads` workers ask, each for itself; the first failure ends all.
@@ -257,7 +283,7 @@ impl Searcher {
         &self,
         question: &Question<'_>,
         hot: Option<&(RecordBatch, bool)>,
-        parts: &[(&Part, &Candidate)],
+        candidates: &[Candidate],
         work: &mut Work,
     ) -> Result<(TableRows, Option<Partial>), Failure> {
         let outline = question.outline;
@@ -266,7 +292,8 @@ impl Searcher {
         }
         let mut all = Groups::new(outline, question.memory_bytes_max);
         let mut tally = Tally::default();
-        let (mut rest, mut looked_at, mut count) = (parts, 0, 1);
+        let candidates = self.sifted(question, candidates, work);
+        let (mut rest, mut looked_at, mut count) = (candidates.as_slice(), 0, 1);
         loop {
             // Whoever stops the question has to come to it.
             Yield::once().await;
@@ -278,8 +305,8 @@ impl Searcher {
                 let mut groups = Groups::new(outline, question.memory_bytes_max);
                 let mut with = Decompressor::new()?;
                 let mut tally = Tally::default();
-                while let Some((part, candidate)) = turns.next(round) {
-                    tally = tally.plus(self.count_segment(question, part, candidate, &mut with, &mut groups)?);
+                while let Some(candidate) = turns.next(round) {
+                    tally = tally.plus(self.count_segment(question, candidate, &mut with, &mut groups)?);
                 }
                 Ok((groups, tally))
             })?;
@@ -305,11 +332,11 @@ impl Searcher {
     fn count_segment(
         &self,
         question: &Question<'_>,
-        part: &Part,
         candidate: &Candidate,
         with: &mut Decompressor,
         groups: &mut Groups,
     ) -> Result<Tally, Failure> {
+        let part = &candidate.part;
         let sieve = question.sieve.knowing(&part.sources, &part.datasets);
         let file = self.segment_file(part);
         let layout = self.layouts.get(&file)?;

@@ -78,7 +78,6 @@ impl Texts {
         self.pages.push(std::sync::Arc::new(page));
         Ok(())
     }
-
 }
 
 impl<T: AsRef<str>> FromIterator<T> for Texts {
@@ -221,7 +220,11 @@ impl Decoded {
     }
 
     /// Takes in the dictionary if `bytes` begin with one, and gives how many bytes it has.
-    pub(in crate::search) fn add_dictionary(&mut self, bytes: &[u8], with: &mut Decompressor) -> Result<usize, Unusual> {
+    pub(in crate::search) fn add_dictionary(
+        &mut self,
+        bytes: &[u8],
+        with: &mut Decompressor,
+    ) -> Result<usize, Unusual> {
         let header = PageHeader::parse(bytes).ok_or(Unusual("not the header of a page"))?;
         if header.kind == PageKind::Dictionary { self.add_page(bytes, with) } else { Ok(0) }
     }
@@ -391,7 +394,7 @@ fn delta(bytes: &[u8], count: usize, out: &mut Vec<i64>) -> Result<(), Unusual> 
     let total = next(&mut at)?;
     let mut value = zigzag(next(&mut at)?);
     let per_mini = block.checked_div(minis).unwrap_or(0) as usize;
-    if total != count as u64 || per_mini == 0 || per_mini % 8 != 0 || block > 1 << 20 || minis > 1 << 10 {
+    if total != count as u64 || per_mini == 0 || !per_mini.is_multiple_of(8) || block > 1 << 20 || minis > 1 << 10 {
         return if count == 0 { Ok(()) } else { Err(short) };
     }
     if count == 0 {

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 
 use super::decode::{Kind, Shape};
 use super::{Failure, Unusual};
@@ -16,7 +18,7 @@ use crate::search::fetch::SegmentFile;
 /// How much memory layouts take; with more, all are forgotten, and footers are read again.
 const LAYOUTS_BYTES_MAX: usize = 24 << 20;
 /// How much of a segment's end is read at once: most footers, and what tells where pages lie.
-const END_BYTES: u64 = 128 << 10;
+const END_BYTES: u64 = 64 << 10;
 
 /// What a segment's columns are and where they lie.
 #[derive(Debug)]
@@ -40,15 +42,19 @@ pub(super) struct Chunk {
     pub(super) index: Option<(u64, u32)>,
     /// `None`: of a type that the store does not write.
     pub(super) shape: Option<Shape>,
-    /// No row has a value.
-    is_empty: bool,
 }
 
 impl Layout {
     pub(super) fn read(file: &SegmentFile) -> Result<Self, Failure> {
         // What is read here is found in the cache by the reader.
         file.store.read(&file.file, &(file.size.saturating_sub(END_BYTES)..file.size))?;
-        let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
+        let options = ParquetMetaDataOptions::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let reader = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Skip)
+            .with_metadata_options(Some(options));
         let footer = reader.parse_and_finish(file).map_err(|_| Unusual("not a footer"))?;
         let schema = footer.file_metadata().schema_descr();
         let columns = schema.columns().iter().enumerate();
@@ -73,10 +79,10 @@ impl Layout {
         self.columns.contains_key(name)
     }
 
-    /// The column of a row group; `None` if no row has a value in it.
+    /// The column of a row group; `None` if the segment has none.
     pub(super) fn chunk(&self, group: &Group, name: &str) -> Option<Chunk> {
         let number = *self.columns.get(name)?;
-        group.chunks.get(number as usize).copied().filter(|it| !it.is_empty)
+        group.chunks.get(number as usize).copied()
     }
 
     fn memory_bytes(&self) -> usize {
@@ -88,13 +94,11 @@ impl Layout {
 fn chunk(column: &ColumnChunkMetaData) -> Chunk {
     let (start, bytes) = column.byte_range();
     let index = column.offset_index_offset().zip(column.offset_index_length());
-    let nulls = column.statistics().and_then(|it| it.null_count_opt());
     Chunk {
         start,
         bytes,
         index: index.and_then(|(offset, length)| Some((u64::try_from(offset).ok()?, u32::try_from(length).ok()?))),
         shape: shape(column),
-        is_empty: nulls.is_some_and(|it| i64::try_from(it) == Ok(column.num_values())),
     }
 }
 

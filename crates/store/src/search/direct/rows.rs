@@ -115,7 +115,8 @@ impl<'r> GroupRows<'r> {
         let mut decoded = Decoded::new(shape);
         let end = chunk.start.saturating_add(chunk.bytes);
         if let Some(index) = chunk.index.filter(|_| chunk.bytes > WHOLE_BYTES_MAX) {
-            let bytes = self.file.store.read(&self.file.file, &(index.0..index.0.saturating_add(u64::from(index.1))))?;
+            let bytes =
+                self.file.store.read(&self.file.file, &(index.0..index.0.saturating_add(u64::from(index.1))))?;
             let places = page_places(&bytes).ok_or(Unusual("pages have no places"))?;
             let ends = places.iter().map(|it| it.offset.saturating_add(it.bytes as u64)).max();
             let is_sorted = places.is_sorted_by_key(|it| (it.offset, it.first_row));
@@ -274,9 +275,7 @@ fn of_array(array: &dyn Array) -> Result<Decoded, Unusual> {
         DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, _) => {
             (numbers::<TimestampNanosecondType>(array, |it| it), Kind::Timestamp)
         }
-        DataType::Float64 => {
-            (Values::Floats(array.as_primitive::<Float64Type>().values().to_vec()), Kind::Float)
-        }
+        DataType::Float64 => (Values::Floats(array.as_primitive::<Float64Type>().values().to_vec()), Kind::Float),
         DataType::Boolean => {
             let truths = array.as_boolean().iter().map(|it| it.unwrap_or_default()).collect();
             (Values::Booleans(truths), Kind::Boolean)

@@ -32,10 +32,20 @@ pub(in crate::search) enum Sieve {
     All(Vec<Self>),
     Any(Vec<Self>),
     /// The message, or the record.
-    Texts { matcher: Matcher, is_pattern: bool },
-    Column { name: String, test: ColumnTest },
+    Texts {
+        matcher: Matcher,
+        is_pattern: bool,
+    },
+    Column {
+        name: String,
+        test: ColumnTest,
+    },
     /// A value under this name in the overflow.
-    Overflow { name: String, quoted: Box<Finder<'static>>, matcher: Matcher },
+    Overflow {
+        name: String,
+        quoted: Box<Finder<'static>>,
+        matcher: Matcher,
+    },
 }
 
 /// A test on the values of one column.
@@ -376,9 +386,8 @@ fn numbers(test: &Test) -> Option<Vec<(Ordering, bool, Number)>> {
     match test {
         Test::Is(text) => Some(vec![(Ordering::Equal, true, number(text)?)]),
         Test::Range { low, high } => {
-            let end = |bound: &Option<Bound>, order| {
-                bound.as_ref().map(|it| Some((order, it.inclusive, number(&it.value)?)))
-            };
+            let end =
+                |bound: &Option<Bound>, order| bound.as_ref().map(|it| Some((order, it.inclusive, number(&it.value)?)));
             [end(low, Ordering::Greater), end(high, Ordering::Less)].into_iter().flatten().collect()
         }
         _ => None,
@@ -467,9 +476,7 @@ impl ColumnTest {
                 })
             }
             (Self::Boolean(truth), Values::Booleans(truths)) => truths.get(index).ok_or(missing)? == truth,
-            (Self::Time(from, to), Values::Integers(times)) => {
-                (*from..=*to).contains(times.get(index).ok_or(missing)?)
-            }
+            (Self::Time(from, to), Values::Integers(times)) => (*from..=*to).contains(times.get(index).ok_or(missing)?),
             _ => return Err(OF_ANOTHER_TYPE),
         })
     }
