@@ -11,6 +11,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::AsArray as _;
 use bytes::Bytes;
 
 use panoptes_model::{EventBatch, FrameId, LogFrame, Origin, RawBatch, Schema, Timestamp};
@@ -130,7 +131,9 @@ fn words_alone(batches: &[Arc<EventBatch>], bytes: usize) {
         let columns = pivot(&refs, &rows);
         let start = cpu_seconds();
         let mut writer = WordsWriter::new(Vec::new(), Limits::default());
-        writer.add(&columns);
+        for (field, column) in columns.schema().fields().iter().zip(columns.columns()) {
+            writer.add(field.name(), column.as_string_view_opt().map(|it| it.iter().flatten()));
+        }
         writer.end_group().expect("memory takes it");
         let out = writer.finish(&[0; 32]).expect("memory takes it").expect("one row group");
         seconds += cpu_seconds() - start;

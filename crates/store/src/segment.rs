@@ -16,6 +16,7 @@
 //! count from the moment that the manifest names them; what it does not name is removed at the next start
 //! ([`remove_orphans`]).
 
+mod encode;
 mod writer;
 
 use std::collections::{BTreeMap, HashSet};
@@ -99,7 +100,7 @@ pub(crate) fn write_segments(
             let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
             let batch = pivot(&batches, &refs);
             names.push(file.clone());
-            let mut writer = SegmentWriter::create(disk, key, file, &batch.schema(), batch.num_rows())?;
+            let mut writer = SegmentWriter::create(disk, key, file, &batch.schema())?;
             writer.write(&batch)?;
             written.push(writer.finish((first, last), class.clone())?);
         }

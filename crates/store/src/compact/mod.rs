@@ -156,7 +156,7 @@ fn try_merge(
         let writer = match &mut writer {
             Some(writer) => writer,
             None => {
-                let created = SegmentWriter::create(disk, key, file.to_owned(), &merge.columns.schema, rows as usize)?;
+                let created = SegmentWriter::create(disk, key, file.to_owned(), &merge.columns.schema)?;
                 writer.insert(created)
             }
         };

@@ -8,26 +8,21 @@ use arrow::array::{ArrayRef, AsArray as _, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimestampNanosecondType, UInt32Type, UInt64Type};
 use panoptes_model::{EventId, FrameId, Timestamp};
 use panoptes_seal::{ChunkSealer, KeyEncryptionKey, KeyId, Sha256};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use super::encode::{GroupEncoder, ZSTD_LEVEL};
 use super::{GROUP_ROWS_MAX, GROUP_TEXT_BYTES_MAX, SegmentWriteError, disk_error};
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::{KIND_BYTES_MAX, KINDS_MAX, Kinds, RowsDigest, Segment, Sidecar, sidecar_of};
-use crate::pivot::{FRAME, INDEX, INGESTED, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME, without_repeats};
+use crate::pivot::{FRAME, INDEX, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME, without_repeats};
 use crate::words::{Limits, WordsWriter};
 
-/// Little gain above; a quarter of the speed.
-const ZSTD_LEVEL: i32 = 3;
-/// How much a page of a column has before it is compressed. Twice as much saves another 3 % of the disk, and each event
-/// that is fetched has to open one page of each column.
-const PAGE_BYTES: usize = 2 << 20;
-/// How often a bloom filter may say "perhaps" of a value that is not there.
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 /// How much ciphertext is gathered before it is written.
 const WRITE_BYTES: usize = 1 << 20;
 /// What an event was taken for.
@@ -37,7 +32,8 @@ pub(super) const DATASET: &str = "event.dataset";
 pub(crate) struct SegmentWriter<'d> {
     disk: &'d dyn Disk,
     file: String,
-    writer: ArrowWriter<SealingFile>,
+    writer: SerializedFileWriter<SealingFile>,
+    encoder: GroupEncoder,
     words: WordsWriter<SealingFile>,
     schema: Arc<ArrowSchema>,
     key: KeyId,
@@ -47,27 +43,28 @@ pub(crate) struct SegmentWriter<'d> {
 }
 
 impl<'d> SegmentWriter<'d> {
-    /// Begins the segment `file`. `columns` are those of the batches to come: without `_row`, which is added here. About
-    /// `rows` rows will come.
+    /// Begins the segment `file`. `columns` are those of the batches to come: without `_row`, which is added here.
     pub(crate) fn create(
         disk: &'d dyn Disk,
         key: &KeyEncryptionKey,
         file: String,
         columns: &ArrowSchema,
-        rows: usize,
     ) -> Result<Self, SegmentWriteError> {
         let sealing = SealingFile::create(disk, &file, key)?;
         let words = SealingFile::create(disk, &sidecar_of(&file), key)?;
         let row = Arc::new(Field::new(ROW, DataType::UInt32, false));
         let fields: Vec<Arc<Field>> = columns.fields().iter().cloned().chain([row]).collect();
         let schema = Arc::new(ArrowSchema::new(fields));
-        let properties = properties(&schema, rows);
-        let writer = ArrowWriter::try_new(sealing, Arc::clone(&schema), Some(properties))
-            .map_err(|source| encode_error(source, &file))?;
+        let failed = |source| encode_error(source, &file);
+        let properties = Arc::new(properties(&schema));
+        let encoder = GroupEncoder::new(&schema, Arc::clone(&properties)).map_err(failed)?;
+        let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(failed)?;
+        let writer = SerializedFileWriter::new(sealing, parquet.root_schema_ptr(), properties).map_err(failed)?;
         Ok(Self {
             disk,
             file,
             writer,
+            encoder,
             words: WordsWriter::new(words, Limits::default()),
             schema,
             key: key.id(),
@@ -91,9 +88,8 @@ impl<'d> SegmentWriter<'d> {
             let is_full = self.group_rows >= GROUP_ROWS_MAX || self.group_text_bytes + length > GROUP_TEXT_BYTES_MAX;
             if self.group_rows > 0 && is_full {
                 self.put(&batch.slice(start, row - start))?;
-                self.writer.flush().map_err(|source| self.encode_error(source))?;
-                self.words.end_group().map_err(disk_error("write", &sidecar_of(&self.file)))?;
-                (start, self.group_rows, self.group_text_bytes) = (row, 0, 0);
+                self.end_group()?;
+                start = row;
             }
             self.group_rows += 1;
             self.group_text_bytes += length;
@@ -105,25 +101,34 @@ impl<'d> SegmentWriter<'d> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.words.add(batch);
-        self.writer.write(batch).map_err(|source| self.encode_error(source))
+        self.encoder.add(batch).map_err(|source| encode_error(source, &self.file))
+    }
+
+    fn end_group(&mut self) -> Result<(), SegmentWriteError> {
+        for (name, texts) in self.encoder.texts() {
+            self.words.add(name, texts);
+        }
+        self.encoder.finish_group(&mut self.writer).map_err(|source| encode_error(source, &self.file))?;
+        self.words.end_group().map_err(disk_error("write", &sidecar_of(&self.file)))?;
+        (self.group_rows, self.group_text_bytes) = (0, 0);
+        Ok(())
     }
 
     /// Makes the content last and gives the file its name, which the caller makes last. `frames` are those that its
     /// events may be of, `class` its class of retention.
     pub(crate) fn finish(
-        self,
+        mut self,
         (frame_first, frame_last): (FrameId, FrameId),
         class: String,
     ) -> Result<Segment, SegmentWriteError> {
-        let Self { disk, file, writer, mut words, key, summary, group_rows, .. } = self;
+        if self.group_rows > 0 {
+            self.end_group()?;
+        }
+        let Self { disk, file, writer, words, key, summary, .. } = self;
         let sealing = writer.into_inner().map_err(|source| encode_error(source, &file))?;
         let (bytes, digest) = sealing.finish(disk, &file)?;
         let words_file = sidecar_of(&file);
         let words_error = |source| disk_error("write", &words_file)(source);
-        if group_rows > 0 {
-            words.end_group().map_err(words_error)?;
-        }
         let words = match words.finish(&digest).map_err(words_error)? {
             Ok(sealing) => {
                 let (bytes, digest) = sealing.finish(disk, &words_file)?;
@@ -285,35 +290,21 @@ pub(crate) fn is_looked_up(name: &str) -> bool {
     }
 }
 
-/// For a file with these columns and about so many rows.
-fn properties(schema: &ArrowSchema, rows: usize) -> WriterProperties {
-    let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
+/// Of a file with these columns: what the footer says, and how the columns that are in order are written.
+fn properties(schema: &ArrowSchema) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd has this level");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BINARY_PACKED)
         // Of the sparse columns this says that a row group has none. Values are in no order within one, but for times.
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_column_statistics_enabled(path(TIME), EnabledStatistics::Page)
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
+        .set_column_statistics_enabled(ColumnPath::new(vec![TIME.to_owned()]), EnabledStatistics::Page)
         .set_created_by("panoptes".to_owned())
         .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))
-        // Every record is another: a dictionary would be built only to be thrown away.
-        .set_column_dictionary_enabled(path(ORIGINAL), false);
-    for name in [TIME, FRAME, INDEX, INGESTED, ROW] {
-        properties = properties
-            .set_column_dictionary_enabled(path(name), false)
-            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
-    }
-    for field in schema.fields() {
-        // Of a joined list no single item could be found in the filter.
-        if is_looked_up(field.name()) && !field.metadata().contains_key(LISTS_KEY) {
-            properties = properties
-                .set_column_bloom_filter_fpp(path(field.name()), BLOOM_FALSE_POSITIVES)
-                .set_column_bloom_filter_max_ndv(path(field.name()), rows.clamp(1, GROUP_ROWS_MAX) as u64);
-        }
-    }
-    properties.build()
+        .build();
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+    properties
 }
 
 /// Seals what is written to it on its way to the disk.

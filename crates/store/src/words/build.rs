@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch, StringViewArray};
-
 use super::table::{Pair, encode, pair};
 use super::tokens::{Tokenizer, hash};
 use super::{
@@ -56,23 +54,31 @@ impl<W: Write> WordsWriter<W> {
         }
     }
 
-    /// Adds rows to the row group.
-    pub fn add(&mut self, rows: &RecordBatch) {
-        for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-            let name = field.name().as_str();
-            let (worded, looked_up) = (is_worded(name), is_looked_up(name));
-            let Some(texts) = column.as_string_view_opt() else {
-                self.has_all |= (worded || looked_up) && column.null_count() < column.len();
-                continue;
-            };
+    /// Adds the values of a column to the row group, or that it has some that are no texts.
+    pub fn add<'t>(&mut self, name: &str, texts: Option<impl Iterator<Item = &'t str>>) {
+        let (worded, looked_up) = (is_worded(name), is_looked_up(name));
+        if !worded && !looked_up && name != OVERFLOW {
+            return;
+        }
+        let Some(texts) = texts else {
+            self.has_all = true;
+            return;
+        };
+        let seed = column_seed(SEED, name);
+        for text in texts {
             if name == OVERFLOW {
-                self.overflow(texts);
+                self.overflow(text);
             }
-            if worded {
-                self.words(texts, name != ORIGINAL);
+            // No record is like another.
+            if worded && (name == ORIGINAL || self.texts.insert(hash(SAME_TEXT_SEED, text.as_bytes()))) {
+                self.tokenizer.each(SEED, text, |it| {
+                    self.terms.insert(it);
+                });
             }
             if looked_up {
-                self.values(name, texts);
+                for value in text.split(ITEM_SEPARATOR) {
+                    self.terms.insert(hash(seed, value.as_bytes()));
+                }
             }
         }
     }
@@ -143,42 +149,23 @@ impl<W: Write> WordsWriter<W> {
         Ok(())
     }
 
-    fn words(&mut self, texts: &StringViewArray, may_repeat: bool) {
-        for text in texts.iter().flatten() {
-            if !may_repeat || self.texts.insert(hash(SAME_TEXT_SEED, text.as_bytes())) {
-                self.tokenizer.each(SEED, text, |it| {
-                    self.terms.insert(it);
+    fn overflow(&mut self, text: &str) {
+        each_overflow(text, |name, value| {
+            let looked_up = is_looked_up(name).then(|| column_seed(SEED, name));
+            let worded = is_worded(name);
+            if worded || looked_up.is_some() {
+                each_text(&value, &mut |text| {
+                    if let Some(seed) = looked_up {
+                        self.terms.insert(hash(seed, text.as_bytes()));
+                    }
+                    if worded {
+                        self.tokenizer.each(SEED, text, |it| {
+                            self.terms.insert(it);
+                        });
+                    }
                 });
             }
-        }
-    }
-
-    fn values(&mut self, name: &str, texts: &StringViewArray) {
-        let seed = column_seed(SEED, name);
-        for value in texts.iter().flatten().flat_map(|it| it.split(ITEM_SEPARATOR)) {
-            self.terms.insert(hash(seed, value.as_bytes()));
-        }
-    }
-
-    fn overflow(&mut self, texts: &StringViewArray) {
-        for text in texts.iter().flatten() {
-            each_overflow(text, |name, value| {
-                let looked_up = is_looked_up(name).then(|| column_seed(SEED, name));
-                let worded = is_worded(name);
-                if worded || looked_up.is_some() {
-                    each_text(&value, &mut |text| {
-                        if let Some(seed) = looked_up {
-                            self.terms.insert(hash(seed, text.as_bytes()));
-                        }
-                        if worded {
-                            self.tokenizer.each(SEED, text, |it| {
-                                self.terms.insert(it);
-                            });
-                        }
-                    });
-                }
-            });
-        }
+        });
     }
 }
 
