@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use panoptes_model::{FieldType, Timestamp};
 
 use super::Input;
-use super::quick::{ALL_ROWS, Question, Tally, is_for_the_engine, lacks_columns, tell};
+use super::quick::{ALL_ROWS, GROWTH, Question, Tally, Turns, is_for_the_engine, lacks_columns, tell};
 use super::rows::Rows as TableRows;
 use crate::pivot::{FieldValue, ITEM_SEPARATOR, MESSAGE, ORIGINAL, SAME, TIME};
 use crate::search::direct::{Decompressor, Failure, GroupRows, HotRows, NULL, Rows, Unusual, Values, View};
@@ -95,18 +95,19 @@ impl Searcher {
             let (found_by_all, taken) = (AtomicUsize::new(already), AtomicUsize::new(0));
             let numbered: Vec<(usize, &Candidate)> =
                 known.iter().enumerate().map(|(index, it)| (first + index, it)).collect();
+            // Alone, a segment has its pages looked at side by side.
+            let of_segment = if known.len() == 1 { self.options.threads.max(1) } else { 1 };
             let found = Self::side_by_side(threads.clamp(1, known.len().max(1)), |turns| {
-                let mut with = Decompressor::new()?;
                 let (mut found, mut tally) = (Vec::new(), Tally::default());
                 // Those before are newer, mostly: with enough of them older ones are perhaps not needed.
                 while found_by_all.load(Ordering::Relaxed) < limit
                     && let Some(segment) = turns.next(&numbered)
                 {
-                    let (listed, of_segment) = self.list_segment(question, *segment, (limit, floor), &mut with)?;
+                    let (listed, looked) = self.list_segment(question, *segment, (limit, floor), of_segment)?;
                     found_by_all.fetch_add(listed.len(), Ordering::Relaxed);
                     taken.fetch_add(1, Ordering::Relaxed);
                     found.extend(listed);
-                    tally = tally.plus(of_segment);
+                    tally = tally.plus(looked);
                 }
                 Ok((found, tally))
             })?;
@@ -118,7 +119,7 @@ impl Searcher {
             let taken = taken.into_inner();
             next += round.get(taken).map_or(passed, |it| it.0);
             looked_at.extend(known.into_iter().take(taken));
-            count *= 2;
+            count *= GROWTH;
         };
         self.read_values(question, &looked_at, &mut best)?;
         work.segments_opened = looked_at.len() as u64;
@@ -130,56 +131,69 @@ impl Searcher {
         Ok((rows, question.partial(missing)))
     }
 
+    /// The newest of a segment, whose pages are looked at by so many threads.
     fn list_segment(
         &self,
         question: &Question<'_>,
         (number, candidate): (usize, &Candidate),
         (limit, floor): (usize, Option<i64>),
-        with: &mut Decompressor,
+        threads: usize,
     ) -> Result<(Vec<Listed>, Tally), Failure> {
         let part = &candidate.part;
         let sieve = question.sieve.knowing(&part.sources, &part.datasets);
         let is_cut_by_time = question.cuts(candidate);
+        let reads_records = sieve.reads_records();
         let file = self.segment_file(part);
         let path: Arc<str> = part.file.as_str().into();
         let layout = self.layouts.get(&file)?;
-        let mut list = List { question, limit, floor, with_overflow: false, found: Vec::new() };
-        let mut tally = Tally::default();
+        let (mut listed, mut tally) = (Vec::new(), Tally::default());
         for group in part.row_groups(layout.groups())?.into_iter().rev() {
-            let mut rows = GroupRows::new(&file, &layout, group, with)?;
-            list.with_overflow = lacks_columns(question.outline, &rows);
-            tally.row_groups += 1;
-            let mut end = rows.len();
-            let reads_records = sieve.reads_records();
-            let mut starts = if reads_records { rows.page_starts(ORIGINAL)? } else { Vec::new() };
-            while end > 0 && list.found.len() < limit {
-                let start = starts.pop().filter(|it| *it < end).unwrap_or(0);
-                let block = start..end;
-                end = start;
-                let first = if block.len() == rows.len() { ALL_ROWS } else { start };
-                let known = (Arc::clone(&path), group, first);
-                if question.verdict.has_nothing(&known) {
-                    continue;
-                }
-                if let Some(floor) = floor
-                    && last_time(&mut rows, &block)? < floor
-                {
-                    break;
-                }
-                let wanted = question.wanted(&sieve, &mut rows, &block, is_cut_by_time)?;
-                tally.rows_read += block.len() as u64;
-                tally.rows_matched += wanted.iter().filter(|it| **it).count() as u64;
-                if wanted.contains(&true) {
-                    list.add(&mut rows, &block, &wanted, (number, group), reads_records)?;
-                } else if !is_cut_by_time {
-                    question.verdict.found_nothing(known);
-                }
-            }
-            if list.found.len() >= limit {
+            if listed.len() >= limit {
                 break;
             }
+            tally.row_groups += 1;
+            let mut with = Decompressor::new()?;
+            let mut rows = GroupRows::new(&file, &layout, group, &mut with)?;
+            let (all, starts) = (rows.len(), if reads_records { rows.page_starts(ORIGINAL)? } else { Vec::new() });
+            let blocks = blocks(all, starts);
+            let found_by_all = AtomicUsize::new(listed.len());
+            let look = |turns: &Turns| {
+                let mut with = Decompressor::new()?;
+                let mut rows = GroupRows::new(&file, &layout, group, &mut with)?;
+                let with_overflow = lacks_columns(question.outline, &rows);
+                let mut list = List { question, limit, floor, with_overflow, found: Vec::new() };
+                let mut tally = Tally::default();
+                while found_by_all.load(Ordering::Relaxed) < limit
+                    && let Some(block) = turns.next(&blocks)
+                {
+                    let known = (Arc::clone(&path), group, if block.len() == all { ALL_ROWS } else { block.start });
+                    if question.verdict.has_nothing(&known) {
+                        continue;
+                    }
+                    if let Some(floor) = floor
+                        && last_time(&mut rows, block)? < floor
+                    {
+                        break;
+                    }
+                    let wanted = question.wanted(&sieve, &mut rows, block, is_cut_by_time)?;
+                    tally.rows_read += block.len() as u64;
+                    tally.rows_matched += wanted.iter().filter(|it| **it).count() as u64;
+                    if wanted.contains(&true) {
+                        let before = list.found.len();
+                        list.add(&mut rows, block, &wanted, (number, group), reads_records)?;
+                        found_by_all.fetch_add(list.found.len() - before, Ordering::Relaxed);
+                    } else if !is_cut_by_time {
+                        question.verdict.found_nothing(known);
+                    }
+                }
+                Ok((list.found, tally))
+            };
+            for (found, of_thread) in Self::side_by_side(threads.clamp(1, blocks.len().max(1)), look)? {
+                listed.extend(found);
+                tally = tally.plus(of_thread);
+            }
         }
-        Ok((list.found, tally))
+        Ok((listed, tally))
     }
 
     /// Reads what is missing of the events that are listed.
@@ -222,6 +236,17 @@ impl Searcher {
         }
         Ok(())
     }
+}
+
+/// The rows of a row group in blocks that begin with pages, the last block first.
+fn blocks(rows: usize, mut starts: Vec<usize>) -> Vec<Range<usize>> {
+    let (mut end, mut blocks) = (rows, Vec::new());
+    while end > 0 {
+        let start = starts.pop().filter(|it| *it < end).unwrap_or(0);
+        blocks.push(start..end);
+        end = start;
+    }
+    blocks
 }
 
 fn last_time(rows: &mut dyn Rows, block: &Range<usize>) -> Result<i64, Failure> {

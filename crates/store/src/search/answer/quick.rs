@@ -29,6 +29,9 @@ use crate::search::{Candidate, Query, Scope, Searcher};
 /// to it: most of them then wait for the disk.
 const WAITING_STREAMS: usize = 4;
 
+/// The first round looks at one segment, each further one at so many times more: between two of them a question can be
+/// stopped.
+pub(super) const GROWTH: usize = 4;
 /// Stands for the first row of a block that is all of a row group: pages have numbers of their own.
 pub(super) const ALL_ROWS: usize = usize::MAX;
 
@@ -315,7 +318,7 @@ impl Searcher {
                 tally = tally.plus(of_thread);
             }
             looked_at += round.len();
-            (rest, count) = (later, count * 2);
+            (rest, count) = (later, count * GROWTH);
         }
         if let Some((batch, overflows)) = hot {
             let mut rows = HotRows::new(batch);

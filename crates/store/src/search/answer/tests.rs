@@ -282,7 +282,8 @@ fn a_stopped_search_has_all_of_the_time_that_it_says() {
             }
         }
     }
-    assert!(whole > 0 && cut > 3, "{whole} {cut}");
+    // A count looks at whether it is stopped before each round: of one segment, of four, and of the rest.
+    assert!(whole > 0 && cut > 2, "{whole} {cut}");
 }
 
 #[test]
