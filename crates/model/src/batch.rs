@@ -341,6 +341,12 @@ impl<'b> Event<'b> {
         self.cells().iter().map(|cell| cell.field)
     }
 
+    /// The same, and whether the value is null.
+    #[inline]
+    pub fn field_ids_and_nulls(self) -> impl ExactSizeIterator<Item = (FieldId, bool)> + Clone {
+        self.cells().iter().map(|cell| (cell.field, matches!(cell.kind, Kind::Null)))
+    }
+
     /// The value of the field at `position` among [`fields`](Self::fields).
     #[inline]
     pub fn value_at(self, position: u32) -> Option<Value<'b>> {
@@ -388,6 +394,11 @@ impl<'b> Value<'b> {
             Self::Integer(value) => write!(out, "{value}"),
             Self::Float(value) => write!(out, "{value}"),
             Self::Boolean(value) => write!(out, "{value}"),
+            // By far the most frequent of those that are no text.
+            Self::Ip(IpAddr::V4(value)) => {
+                write_v4(value, out);
+                Ok(())
+            }
             Self::Ip(value) => write!(out, "{value}"),
             Self::Timestamp(value) => write!(out, "{value}"),
             Self::List(list) => {
@@ -410,6 +421,21 @@ impl<'b> Value<'b> {
             other => (None, Some(other)),
         };
         list.into_iter().flat_map(List::iter).chain(single)
+    }
+}
+
+fn write_v4(address: Ipv4Addr, out: &mut String) {
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push('.');
+        }
+        if octet >= 100 {
+            out.push(char::from(b'0' + octet / 100));
+        }
+        if octet >= 10 {
+            out.push(char::from(b'0' + octet / 10 % 10));
+        }
+        out.push(char::from(b'0' + octet % 10));
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! A file `segments/FIRST-LAST-A-N.segment` (first and last log frame that were sealed with it, 16 hexadecimal digits
 //! each; attempt, 8 of them; number, 4 digits) is a chunked file of [`panoptes_seal`] around a Parquet file with the columns that `pivot`
-//! describes and `_row`. Rows are sorted by time, then event id. Row groups have at most [`GROUP_ROWS_MAX`] rows and
+//! describes and `_row`. Rows are sorted by time, then event id. Row groups end after [`GROUP_ROWS_MAX`] rows or
 //! [`GROUP_TEXT_BYTES_MAX`] of text; values are compressed with zstd. Columns that are looked up by equality
 //! (`is_looked_up`) have bloom filters; all have statistics per row group, times per page. The field of a column that holds lists carries
 //! `panoptes.lists` in the Arrow schema. Beside it lies a file that says which words and values it has in which row
@@ -29,16 +29,16 @@ use panoptes_model::{EventBatch, FrameId, Timestamp, Value};
 use panoptes_seal::{KeyEncryptionKey, SealError};
 use parquet::errors::ParquetError;
 
-use self::writer::DATASET;
+use self::writer::{DATASET, EventTable};
 pub(crate) use self::writer::{SealingFile, SegmentWriter, is_looked_up, rows_digest};
 use crate::disk::{Disk, destroy};
 use crate::manifest::{Segment, sidecar_of};
-use crate::pivot::{ROW, RowRef, pivot};
+use crate::pivot::{Plan, ROW, RowRef, fill};
 use crate::retention::Retention;
 
 /// How many rows a row group has at most; further rows begin the next one.
 pub(crate) const GROUP_ROWS_MAX: usize = 128 << 10;
-/// How much text a row group has at most, unless a single row has more; further rows begin the next one.
+/// A row group ends with the row by which it has so much text.
 pub(crate) const GROUP_TEXT_BYTES_MAX: usize = 16 << 20;
 /// How many files one sealing may make. Events of more days than this share files, a run of days each: a sender who
 /// makes up times gets no file for each of them.
@@ -98,10 +98,16 @@ pub(crate) fn write_segments(
         {
             let file = format!("{FOLDER}/{:016x}-{:016x}-{attempt:08x}-{number:04}{SUFFIX}", first.0, last.0);
             let refs: Vec<RowRef> = part.iter().map(|it| it.1).collect();
-            let batch = pivot(&batches, &refs);
             names.push(file.clone());
-            let mut writer = SegmentWriter::create(disk, key, file, &batch.schema())?;
-            writer.write(&batch)?;
+            let writer = match written_part(disk, key, &file, (&batches, &refs), false)? {
+                Some(writer) => writer,
+                None => {
+                    remove_unfinished(disk, &file);
+                    let again = written_part(disk, key, &file, (&batches, &refs), true)?;
+                    let odd = || ParquetError::General("the overflow is missing".to_owned());
+                    again.ok_or_else(|| SegmentWriteError::Encode { path: file.clone(), source: odd() })?
+                }
+            };
             written.push(writer.finish((first, last), class.clone())?);
         }
         if !written.is_empty() {
@@ -115,6 +121,21 @@ pub(crate) fn write_segments(
         names.iter().for_each(|it| remove_unfinished(disk, it));
     }
     written
+}
+
+/// The writer of a segment, after these events. `None`: there is something for the overflow, after all.
+fn written_part<'d>(
+    disk: &'d dyn Disk,
+    key: &KeyEncryptionKey,
+    file: &str,
+    (batches, rows): (&[&EventBatch], &[RowRef]),
+    has_overflow: bool,
+) -> Result<Option<SegmentWriter<'d>>, SegmentWriteError> {
+    let plan = Plan::of(batches, rows);
+    let mut writer = EventTable::create(disk, key, file.to_owned(), &plan, has_overflow)?;
+    let mut table = EventTable::new(&mut writer, &plan);
+    fill(plan, batches, rows, &mut table)?;
+    Ok((!writer.has_missed_overflow()).then_some(writer))
 }
 
 /// Makes the names of segments last.
@@ -366,8 +387,37 @@ mod tests {
             metadata.row_groups().iter().map(|it| it.num_rows()).collect::<Vec<_>>()
         };
         // Each event also has the anomaly that its time is missing.
-        assert_eq!(lengths(Arc::new(texts)), [3, 3, 3, 1]);
+        assert_eq!(lengths(Arc::new(texts)), [4, 4, 2]);
         assert_eq!(lengths(batch(1, &vec![7; GROUP_ROWS_MAX + 1])), [GROUP_ROWS_MAX as i64, 1]);
+    }
+
+    #[test]
+    fn what_has_no_column_is_kept_also_if_the_first_row_group_has_none_of_it() {
+        let long = "x".repeat(GROUP_TEXT_BYTES_MAX);
+        let made =
+            EventBatch::build(Arc::new(Schema::ecs()), FrameId(1), Timestamp(9), Vec::new(), String::new(), |writer| {
+                for number in 0..3 {
+                    writer.begin("", 0, Timestamp(5), 0);
+                    writer.time(Timestamp(number));
+                    writer.text(field::MESSAGE, &long);
+                    if number == 1 {
+                        writer.text(field::MESSAGE, "second");
+                    }
+                }
+            });
+        let made = Arc::new(made);
+        let disk = disk();
+        let written = write(&disk, &[Arc::clone(&made)]);
+        let (found, metadata) = read(&disk, &written[0].file);
+        assert_eq!((written.len(), metadata.num_row_groups()), (1, 3));
+        assert_eq!(found, rows(&crate::pivot::pivot_batch(&made)));
+        let has_overflow = |batch: Arc<EventBatch>| {
+            let disk = self::disk();
+            let written = write(&disk, &[batch]);
+            let (_, metadata) = read(&disk, &written[0].file);
+            metadata.row_group(0).columns().iter().any(|it| it.column_path().string() == crate::pivot::OVERFLOW)
+        };
+        assert!(has_overflow(made) && !has_overflow(batch(1, &[1, 2])));
     }
 
     #[test]

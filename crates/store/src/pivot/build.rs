@@ -1,21 +1,12 @@
-//! Events to columns.
+//! Events to the rows of a table, whatever it makes of them: columns in memory, or a segment.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringViewBuilder,
-    TimestampNanosecondBuilder, UInt32Builder, UInt64Builder,
-};
-use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use panoptes_model::{Event, EventBatch, FieldType, Value};
 
 use super::names::Names;
-use super::{
-    FIELD_COLUMNS_MAX, FRAME, Fit, INDEX, INGESTED, INPUT, ITEM_SEPARATOR, LISTS_KEY, NAME_BYTES_MAX, ORIGINAL,
-    OVERFLOW, SOURCE, TIME, data_type, fit, is_reserved, timestamp_type,
-};
+use super::{FIELD_COLUMNS_MAX, Fit, ITEM_SEPARATOR, NAME_BYTES_MAX, fit, is_reserved};
 
 /// One event among some batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +17,23 @@ pub struct RowRef {
     pub event: u32,
 }
 
-/// The fixed columns that take memory.
-const FIXED_TEXTS: [&str; 3] = [ORIGINAL, SOURCE, INPUT];
+/// Takes events, a row each: [`begin`](Self::begin), its values, [`end`](Self::end).
+pub(crate) trait Table<'b> {
+    type Error;
+
+    /// The row of this event begins.
+    fn begin(&mut self, event: Event<'b>);
+
+    /// A value for the field column `slot`, of that column's type and once for each row: never a list, nothing or a
+    /// misfit.
+    fn put(&mut self, slot: usize, value: Fit<'_>);
+
+    /// A list for the text column `slot`: `joined` from more than one item.
+    fn put_list(&mut self, slot: usize, joined: &str);
+
+    /// The row ends. What had no place is a JSON object.
+    fn end(&mut self, overflow: Option<&str>) -> Result<(), Self::Error>;
+}
 
 /// Where a field's values go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,220 +43,124 @@ enum Place {
     Ignored,
 }
 
-/// All events of one batch in their order, with all their fields.
-pub fn pivot_batch(batch: &EventBatch) -> RecordBatch {
-    let rows: Vec<RowRef> = (0..batch.len() as u32).map(|event| RowRef { batch: 0, event }).collect();
-    pivot(&[batch], &rows)
+/// Which fields of some batches have columns.
+pub(crate) struct Plan<'b> {
+    names: Names<'b>,
+    places: Vec<Place>,
+    /// Name and type of each field column.
+    pub(crate) columns: Vec<(String, FieldType)>,
+    /// Of names that have no place yet.
+    rest: Place,
 }
 
-/// The events `rows` of `batches` with all their fields. A row that does not exist is left out.
-pub fn pivot(batches: &[&EventBatch], rows: &[RowRef]) -> RecordBatch {
-    let mut names = Names::new(batches);
-    let mut counts: Vec<u32> = Vec::new();
-    for (row, event) in events(batches, rows) {
-        for (field, value) in event.fields() {
-            let number = names.number(row.batch as usize, field);
-            if number >= counts.len() {
-                counts.resize(number + 1, 0);
-            }
-            if let Some(count) = counts.get_mut(number)
-                && value != Value::Null
-            {
-                *count += 1;
+impl<'b> Plan<'b> {
+    /// All fields of the events `rows`, or if they are too many, those of a schema and the most frequent ones.
+    pub(crate) fn of(batches: &'b [&'b EventBatch], rows: &'b [RowRef]) -> Self {
+        let mut names = Names::new(batches);
+        let mut counts: Vec<u32> = Vec::new();
+        for (row, event) in events(batches, rows) {
+            for (field, is_null) in event.field_ids_and_nulls() {
+                let number = names.number(row.batch as usize, field);
+                if number >= counts.len() {
+                    counts.resize(number + 1, 0);
+                }
+                if let Some(count) = counts.get_mut(number) {
+                    *count += u32::from(!is_null);
+                }
             }
         }
-    }
-    let candidate = |name: &str| !is_reserved(name) && !name.is_empty() && name.len() <= NAME_BYTES_MAX;
-    let mut chosen: Vec<usize> = names
-        .known()
-        .iter()
-        .enumerate()
-        .filter(|(number, it)| candidate(it.name) && counts.get(*number).is_some_and(|count| *count > 0))
-        .map(|(number, _)| number)
-        .collect();
-    if chosen.len() > FIELD_COLUMNS_MAX {
-        chosen.sort_by_key(|number| {
-            let invented = names.known().get(*number).is_some_and(|it| !it.is_fixed);
-            (invented, std::cmp::Reverse(counts.get(*number).copied()), *number)
-        });
-        chosen.truncate(FIELD_COLUMNS_MAX);
-        chosen.sort_unstable();
-    }
-    let mut places = vec![Place::Overflow; names.known().len()];
-    let mut columns = Vec::with_capacity(chosen.len());
-    for number in chosen {
-        if let (Some(place), Some(name)) = (places.get_mut(number), names.known().get(number)) {
-            *place = Place::Column(columns.len() as u16);
-            columns.push((name.name.to_owned(), name.field_type));
+        let candidate = |name: &str| !is_reserved(name) && !name.is_empty() && name.len() <= NAME_BYTES_MAX;
+        let mut chosen: Vec<usize> = names
+            .known()
+            .iter()
+            .enumerate()
+            .filter(|(number, it)| candidate(it.name) && counts.get(*number).is_some_and(|count| *count > 0))
+            .map(|(number, _)| number)
+            .collect();
+        if chosen.len() > FIELD_COLUMNS_MAX {
+            chosen.sort_by_key(|number| {
+                let invented = names.known().get(*number).is_some_and(|it| !it.is_fixed);
+                (invented, std::cmp::Reverse(counts.get(*number).copied()), *number)
+            });
+            chosen.truncate(FIELD_COLUMNS_MAX);
+            chosen.sort_unstable();
         }
+        let mut places = vec![Place::Overflow; names.known().len()];
+        let mut columns = Vec::with_capacity(chosen.len());
+        for number in chosen {
+            if let (Some(place), Some(name)) = (places.get_mut(number), names.known().get(number)) {
+                *place = Place::Column(columns.len() as u16);
+                columns.push((name.name.to_owned(), name.field_type));
+            }
+        }
+        Self { names, places, columns, rest: Place::Overflow }
     }
-    build(batches, rows, names, places, columns, Place::Overflow, &FIXED_TEXTS)
-}
 
-/// The events `rows` of `batches` with the fields `wanted` alone, each under the type given: what a filter needs.
-/// `_overflow` holds the misfits of these. Of the fixed text columns there are only those that are wanted.
-pub fn pivot_named(batches: &[&EventBatch], rows: &[RowRef], wanted: &[(String, FieldType)]) -> RecordBatch {
-    let is_wanted = |name: &str| wanted.iter().any(|it| it.0 == name);
-    let texts: Vec<&str> = FIXED_TEXTS.into_iter().filter(|it| is_wanted(it)).collect();
-    let columns = wanted.iter().filter(|it| !is_reserved(&it.0)).cloned().collect();
-    build(batches, rows, Names::new(batches), Vec::new(), columns, Place::Ignored, &texts)
+    /// The fields `columns` alone.
+    pub(super) fn named(batches: &'b [&'b EventBatch], columns: Vec<(String, FieldType)>) -> Self {
+        Self { names: Names::new(batches), places: Vec::new(), columns, rest: Place::Ignored }
+    }
 }
 
 fn events<'b>(batches: &'b [&'b EventBatch], rows: &'b [RowRef]) -> impl Iterator<Item = (RowRef, Event<'b>)> {
     rows.iter().filter_map(|row| Some((*row, batches.get(row.batch as usize)?.event(row.event as usize)?)))
 }
 
-enum Builder {
-    Text(StringViewBuilder),
-    Integer(Int64Builder),
-    Float(Float64Builder),
-    Boolean(BooleanBuilder),
-    Timestamp(TimestampNanosecondBuilder),
-}
-
-struct Column {
-    name: String,
-    field_type: FieldType,
-    builder: Builder,
-    /// How many rows are filled: nulls are added when the next value comes.
-    length: usize,
-    has_lists: bool,
-}
-
-impl Column {
-    fn new(name: String, field_type: FieldType) -> Self {
-        let builder = match field_type {
-            FieldType::Text | FieldType::Ip => Builder::Text(StringViewBuilder::new()),
-            FieldType::Integer => Builder::Integer(Int64Builder::new()),
-            FieldType::Float => Builder::Float(Float64Builder::new()),
-            FieldType::Boolean => Builder::Boolean(BooleanBuilder::new()),
-            FieldType::Timestamp => Builder::Timestamp(timestamps()),
-        };
-        Self { name, field_type, builder, length: 0, has_lists: false }
-    }
-
-    fn fill_nulls(&mut self, row: usize) {
-        let missing = row.saturating_sub(self.length);
-        match &mut self.builder {
-            Builder::Text(it) => (0..missing).for_each(|_| it.append_null()),
-            Builder::Integer(it) => it.append_nulls(missing),
-            Builder::Float(it) => it.append_nulls(missing),
-            Builder::Boolean(it) => it.append_nulls(missing),
-            Builder::Timestamp(it) => it.append_nulls(missing),
-        }
-        self.length += missing;
-    }
-
-    /// Puts `value` into row `row`; false if it has no place here.
-    #[inline]
-    fn append(&mut self, row: usize, value: Value<'_>) -> bool {
-        if self.length > row {
-            // The event has the field twice.
-            return value == Value::Null;
-        }
-        let fitted = fit(self.field_type, value);
-        match fitted {
-            Fit::Nothing => return true,
-            Fit::Misfit => return false,
-            _ => self.fill_nulls(row),
-        }
-        match (&mut self.builder, fitted) {
-            (Builder::Text(it), Fit::Text(text)) => it.append_value(text),
-            (Builder::Text(it), Fit::List) => {
-                let mut joined = String::new();
-                let mut count = 0;
-                for item in value.each() {
-                    if let Fit::Text(text) = fit(self.field_type, item) {
-                        if count > 0 {
-                            joined.push(ITEM_SEPARATOR);
-                        }
-                        joined.push_str(&text);
-                        count += 1;
-                    }
-                }
-                self.has_lists |= count > 1;
-                it.append_value(joined);
-            }
-            (Builder::Integer(it), Fit::Integer(number)) => it.append_value(number),
-            (Builder::Float(it), Fit::Float(number)) => it.append_value(number),
-            (Builder::Boolean(it), Fit::Boolean(truth)) => it.append_value(truth),
-            (Builder::Timestamp(it), Fit::Timestamp(nanos)) => it.append_value(nanos),
-            // `fit` gives what the type of the column takes.
-            _ => return false,
-        }
-        self.length += 1;
-        true
-    }
-
-    fn finish(mut self, rows: usize) -> (Field, ArrayRef) {
-        self.fill_nulls(rows);
-        let mut field = Field::new(self.name, data_type(self.field_type), true);
-        if self.has_lists {
-            field.set_metadata(HashMap::from([(LISTS_KEY.to_owned(), "1".to_owned())]));
-        }
-        let array: ArrayRef = match self.builder {
-            Builder::Text(mut it) => Arc::new(it.finish()),
-            Builder::Integer(mut it) => Arc::new(it.finish()),
-            Builder::Float(mut it) => Arc::new(it.finish()),
-            Builder::Boolean(mut it) => Arc::new(it.finish()),
-            Builder::Timestamp(mut it) => Arc::new(it.finish()),
-        };
-        (field, array)
-    }
-}
-
-fn timestamps() -> TimestampNanosecondBuilder {
-    TimestampNanosecondBuilder::new().with_data_type(timestamp_type())
-}
-
-fn build(
-    batches: &[&EventBatch],
-    rows: &[RowRef],
-    mut names: Names<'_>,
-    mut places: Vec<Place>,
-    columns: Vec<(String, FieldType)>,
-    rest: Place,
-    texts: &[&str],
-) -> RecordBatch {
-    let [has_originals, has_sources, has_inputs] = FIXED_TEXTS.map(|it| texts.contains(&it));
+/// Gives the events `rows` to `table`. A row that does not exist is left out.
+pub(crate) fn fill<'b, T: Table<'b>>(
+    plan: Plan<'b>,
+    batches: &'b [&'b EventBatch],
+    rows: &'b [RowRef],
+    table: &mut T,
+) -> Result<(), T::Error> {
+    let Plan { mut names, mut places, columns, rest } = plan;
     let by_name: HashMap<&str, u16> =
         columns.iter().enumerate().map(|(slot, (name, _))| (name.as_str(), slot as u16)).collect();
-    let mut built: Vec<Column> = columns.iter().map(|(name, ty)| Column::new(name.clone(), *ty)).collect();
-    let (mut times, mut ingested) = (timestamps(), timestamps());
-    let (mut frames, mut indexes) = (UInt64Builder::new(), UInt32Builder::new());
-    let [mut originals, mut sources, mut inputs, mut overflows] = std::array::from_fn(|_| StringViewBuilder::new());
-    let (mut overflow, mut has_overflow) = (String::new(), false);
-    let mut count = 0;
-
-    for (row, event) in events(batches, rows) {
-        times.append_value(event.time().0);
-        ingested.append_value(event.received_at().0);
-        frames.append_value(event.id().frame.0);
-        indexes.append_value(event.id().index);
-        if has_originals {
-            originals.append_value(event.original());
-        }
-        if has_sources {
-            sources.append_option(event.origin().map(|it| it.source.as_str()));
-        }
-        if has_inputs {
-            inputs.append_option(event.origin().map(|it| it.input.as_str()));
-        }
-
+    // The last row, counted from one, that has each column.
+    let mut filled: Vec<(usize, FieldType)> = columns.iter().map(|it| (0, it.1)).collect();
+    let (mut overflow, mut scratch, mut joined) = (String::new(), String::new(), String::new());
+    for (count, (row, event)) in events(batches, rows).enumerate() {
+        table.begin(event);
         overflow.clear();
         for (field, value) in event.fields() {
             let number = names.number(row.batch as usize, field);
-            // Only `pivot_named` meets names that have no place yet.
+            // Only named plans meet names that have no place yet.
             while places.len() <= number {
                 let name = names.known().get(places.len()).map_or("", |it| it.name);
                 places.push(by_name.get(name).map_or(rest, |slot| Place::Column(*slot)));
             }
-            let placed = match places.get(number) {
-                Some(Place::Column(slot)) => built.get_mut(*slot as usize).is_some_and(|it| it.append(count, value)),
+            let is_placed = match places.get(number) {
+                Some(Place::Column(slot)) => {
+                    let slot = usize::from(*slot);
+                    let Some((last, field_type)) = filled.get_mut(slot) else { continue };
+                    if *last > count {
+                        // The event has the field twice.
+                        value == Value::Null
+                    } else {
+                        match fit(*field_type, value, &mut scratch) {
+                            Fit::Nothing => true,
+                            Fit::Misfit => false,
+                            Fit::List => {
+                                *last = count + 1;
+                                if join(*field_type, value, &mut joined) > 1 {
+                                    table.put_list(slot, &joined);
+                                } else {
+                                    table.put(slot, Fit::Text(&joined));
+                                }
+                                true
+                            }
+                            fitted => {
+                                *last = count + 1;
+                                table.put(slot, fitted);
+                                true
+                            }
+                        }
+                    }
+                }
                 Some(Place::Ignored) | None => true,
                 Some(Place::Overflow) => value == Value::Null,
             };
-            if !placed {
+            if !is_placed {
                 overflow.push(if overflow.is_empty() { '{' } else { ',' });
                 write_json_text(event.batch().field_name(field), &mut overflow);
                 overflow.push(':');
@@ -258,47 +168,29 @@ fn build(
             }
         }
         if overflow.is_empty() {
-            overflows.append_null();
+            table.end(None)?;
         } else {
             overflow.push('}');
-            overflows.append_value(&overflow);
-            has_overflow = true;
+            table.end(Some(&overflow))?;
         }
-        count += 1;
     }
+    Ok(())
+}
 
-    let mut fields = vec![
-        Field::new(TIME, timestamp_type(), false),
-        Field::new(FRAME, DataType::UInt64, false),
-        Field::new(INDEX, DataType::UInt32, false),
-        Field::new(INGESTED, timestamp_type(), false),
-    ];
-    let mut arrays: Vec<ArrayRef> = vec![
-        Arc::new(times.finish()),
-        Arc::new(frames.finish()),
-        Arc::new(indexes.finish()),
-        Arc::new(ingested.finish()),
-    ];
-    for (name, is_there, mut builder) in
-        [(ORIGINAL, has_originals, originals), (SOURCE, has_sources, sources), (INPUT, has_inputs, inputs)]
-    {
-        if is_there {
-            fields.push(Field::new(name, DataType::Utf8View, name != ORIGINAL));
-            arrays.push(Arc::new(builder.finish()));
+/// The items of a list as one text; gives how many there are.
+fn join(field_type: FieldType, list: Value<'_>, joined: &mut String) -> usize {
+    joined.clear();
+    let (mut count, mut scratch) = (0, String::new());
+    for item in list.each() {
+        if let Fit::Text(text) = fit(field_type, item, &mut scratch) {
+            if count > 0 {
+                joined.push(ITEM_SEPARATOR);
+            }
+            joined.push_str(text);
+            count += 1;
         }
     }
-    for column in built {
-        let (field, array) = column.finish(count);
-        fields.push(field);
-        arrays.push(array);
-    }
-    if has_overflow {
-        fields.push(Field::new(OVERFLOW, DataType::Utf8View, true));
-        arrays.push(Arc::new(overflows.finish()));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(count));
-    RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(fields)), arrays, &options)
-        .expect("every column was built with the type of its field and one entry per row")
+    count
 }
 
 /// A value as JSON. Numbers that JSON does not have, addresses and times become text.

@@ -29,23 +29,22 @@
 //! invented ones and frequent ones before rare ones, so that no sender crowds out what rules and people look for.
 //! Null and empty lists are not stored.
 
+mod arrow_table;
 mod back;
 mod build;
 mod names;
 mod same;
 
-use std::borrow::Cow;
-
 use arrow::datatypes::{DataType, TimeUnit};
 use panoptes_model::{FieldType, Timestamp, Value};
 
+pub use self::arrow_table::{pivot, pivot_batch, pivot_named};
 pub use self::back::{FieldValue, Row, rows};
 pub(crate) use self::back::{cell, each_overflow, each_text};
+pub use self::build::RowRef;
 pub(crate) use self::build::write_json_text;
-pub use self::build::{RowRef, pivot, pivot_batch, pivot_named};
-#[cfg(feature = "search")]
-pub(crate) use self::same::SAME;
-pub(crate) use self::same::{with_repeats, without_repeats};
+pub(crate) use self::build::{Plan, Table, fill};
+pub(crate) use self::same::{SAME, with_repeats, without_repeats};
 
 /// How many columns one segment may have; further fields go to `_overflow`.
 pub const COLUMNS_MAX: usize = 256;
@@ -104,9 +103,9 @@ pub(crate) fn timestamp_type() -> DataType {
 }
 
 /// A value as its column takes it.
-#[derive(Debug, PartialEq)]
-enum Fit<'v> {
-    Text(Cow<'v, str>),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fit<'v> {
+    Text(&'v str),
     Integer(i64),
     Float(f64),
     Boolean(bool),
@@ -117,25 +116,32 @@ enum Fit<'v> {
     Misfit,
 }
 
-/// How `value` fits into a column of `field_type`.
-fn fit(field_type: FieldType, value: Value<'_>) -> Fit<'_> {
+/// How `value` fits into a column of `field_type`. What is no text yet becomes one in `scratch`.
+fn fit<'v>(field_type: FieldType, value: Value<'v>, scratch: &'v mut String) -> Fit<'v> {
     match (field_type, value) {
         (_, Value::Null) => Fit::Nothing,
         (FieldType::Text | FieldType::Ip, Value::List(list)) => {
-            let fits = |item| matches!(fit(field_type, item), Fit::Text(_) | Fit::Nothing);
+            let mut fits = |item| matches!(fit(field_type, item, scratch), Fit::Text(_) | Fit::Nothing);
             match list.iter().filter(|it| *it != Value::Null).count() {
                 0 => Fit::Nothing,
-                _ if !list.iter().all(fits) => Fit::Misfit,
+                _ if !list.iter().all(&mut fits) => Fit::Misfit,
                 // Joined it would read as `same::SAME`.
                 2 if list.iter().all(|it| it == Value::Null || it.to_text().is_empty()) => Fit::Misfit,
                 _ => Fit::List,
             }
         }
         (FieldType::Text, Value::Text(text)) => plain(text),
-        (FieldType::Text, other) => Fit::Text(other.to_text()),
-        (FieldType::Ip, Value::Ip(_)) => Fit::Text(value.to_text()),
+        (FieldType::Text, _) | (FieldType::Ip, Value::Ip(_)) => {
+            scratch.clear();
+            value.write_text(scratch);
+            Fit::Text(scratch)
+        }
         (FieldType::Ip, Value::Text(text)) => match text.parse::<std::net::IpAddr>() {
-            Ok(ip) => Fit::Text(ip.to_canonical().to_string().into()),
+            Ok(ip) => {
+                scratch.clear();
+                Value::Ip(ip.to_canonical()).write_text(scratch);
+                Fit::Text(scratch)
+            }
             Err(_) => Fit::Misfit,
         },
         (FieldType::Integer, Value::Integer(number)) => Fit::Integer(number),
@@ -155,11 +161,7 @@ fn fit(field_type: FieldType, value: Value<'_>) -> Fit<'_> {
 }
 
 fn plain(text: &str) -> Fit<'_> {
-    if memchr::memchr(ITEM_SEPARATOR as u8, text.as_bytes()).is_some() {
-        Fit::Misfit
-    } else {
-        Fit::Text(Cow::Borrowed(text))
-    }
+    if memchr::memchr(ITEM_SEPARATOR as u8, text.as_bytes()).is_some() { Fit::Misfit } else { Fit::Text(text) }
 }
 
 /// The instant that an RFC 3339 text names, if it lies in the range of [`Timestamp`].

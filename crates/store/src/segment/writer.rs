@@ -6,21 +6,24 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimestampNanosecondType, UInt32Type, UInt64Type};
-use panoptes_model::{EventId, FrameId, Timestamp};
+use panoptes_model::{Event, EventId, FrameId, Timestamp};
 use panoptes_seal::{ChunkSealer, KeyEncryptionKey, KeyId, Sha256};
-use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::encode::{GroupEncoder, ZSTD_LEVEL};
+use super::encode::{Column, GroupEncoder, ZSTD_LEVEL};
 use super::{GROUP_ROWS_MAX, GROUP_TEXT_BYTES_MAX, SegmentWriteError, disk_error};
 use crate::disk::{Disk, DiskFile};
 use crate::manifest::{KIND_BYTES_MAX, KINDS_MAX, Kinds, RowsDigest, Segment, Sidecar, sidecar_of};
-use crate::pivot::{FRAME, INDEX, LISTS_KEY, ORIGINAL, OVERFLOW, ROW, SOURCE, TIME, without_repeats};
+use crate::pivot::{
+    FRAME, Fit, INDEX, INGESTED, INPUT, MESSAGE, ORIGINAL, OVERFLOW, Plan, ROW, SAME, SOURCE, TIME, Table, data_type,
+    timestamp_type, without_repeats,
+};
 use crate::words::{Limits, WordsWriter};
 
 /// How much ciphertext is gathered before it is written.
@@ -32,14 +35,34 @@ pub(super) const DATASET: &str = "event.dataset";
 pub(crate) struct SegmentWriter<'d> {
     disk: &'d dyn Disk,
     file: String,
-    writer: SerializedFileWriter<SealingFile>,
+    output: Output,
     encoder: GroupEncoder,
+    properties: WriterPropertiesPtr,
     words: WordsWriter<SealingFile>,
-    schema: Arc<ArrowSchema>,
     key: KeyId,
-    group_rows: usize,
-    group_text_bytes: usize,
     summary: Summary,
+    overflow: Overflow,
+}
+
+/// Which columns there are is settled when the first row group ends.
+enum Output {
+    Before(SealingFile),
+    Begun(SerializedFileWriter<SealingFile>),
+    /// Something failed; nothing more can be written.
+    Broken,
+}
+
+/// What becomes of the column `_overflow`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overflow {
+    /// It is there if it was said to be.
+    AsSaid,
+    /// It goes if the first row group has nothing in it.
+    IfNeeded,
+    /// It went.
+    Gone,
+    /// It went, and later something came for it.
+    Missed,
 }
 
 impl<'d> SegmentWriter<'d> {
@@ -54,23 +77,19 @@ impl<'d> SegmentWriter<'d> {
         let words = SealingFile::create(disk, &sidecar_of(&file), key)?;
         let row = Arc::new(Field::new(ROW, DataType::UInt32, false));
         let fields: Vec<Arc<Field>> = columns.fields().iter().cloned().chain([row]).collect();
-        let schema = Arc::new(ArrowSchema::new(fields));
-        let failed = |source| encode_error(source, &file);
-        let properties = Arc::new(properties(&schema));
-        let encoder = GroupEncoder::new(&schema, Arc::clone(&properties)).map_err(failed)?;
-        let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(failed)?;
-        let writer = SerializedFileWriter::new(sealing, parquet.root_schema_ptr(), properties).map_err(failed)?;
+        let properties = Arc::new(properties());
+        let encoder = GroupEncoder::new(&ArrowSchema::new(fields), Arc::clone(&properties))
+            .map_err(|source| encode_error(source, &file))?;
         Ok(Self {
             disk,
             file,
-            writer,
+            output: Output::Before(sealing),
             encoder,
+            properties,
             words: WordsWriter::new(words, Limits::default()),
-            schema,
             key: key.id(),
-            group_rows: 0,
-            group_text_bytes: 0,
             summary: Summary::default(),
+            overflow: Overflow::AsSaid,
         })
     }
 
@@ -79,20 +98,20 @@ impl<'d> SegmentWriter<'d> {
         let first = self.summary.rows as u32;
         self.summary.add(batch);
         let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(first..first + batch.num_rows() as u32));
+        let schema = batch.schema();
+        let fields = schema.fields().iter().cloned().chain([Arc::new(Field::new(ROW, DataType::UInt32, false))]);
         let columns = batch.columns().iter().cloned().chain([numbers]).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>())), columns)
             .and_then(without_repeats)
             .map_err(|source| self.encode_error(ParquetError::from(source)))?;
-        let mut start = 0;
+        let (mut start, mut rows, mut text) = (0, self.encoder.rows(), self.encoder.text_bytes());
         for (row, length) in text_bytes(&batch).into_iter().enumerate() {
-            let is_full = self.group_rows >= GROUP_ROWS_MAX || self.group_text_bytes + length > GROUP_TEXT_BYTES_MAX;
-            if self.group_rows > 0 && is_full {
-                self.put(&batch.slice(start, row - start))?;
+            (rows, text) = (rows + 1, text + length);
+            if is_full(rows, text) {
+                self.put(&batch.slice(start, row + 1 - start))?;
                 self.end_group()?;
-                start = row;
+                (start, rows, text) = (row + 1, 0, 0);
             }
-            self.group_rows += 1;
-            self.group_text_bytes += length;
         }
         self.put(&batch.slice(start, batch.num_rows() - start))
     }
@@ -105,12 +124,36 @@ impl<'d> SegmentWriter<'d> {
     }
 
     fn end_group(&mut self) -> Result<(), SegmentWriteError> {
-        for (name, texts) in self.encoder.texts() {
-            self.words.add(name, texts);
+        self.summary.end_group(&self.encoder);
+        for column in self.encoder.columns().iter().filter(|it| it.count() > 0) {
+            self.words.add(column.name(), column.texts());
         }
-        self.encoder.finish_group(&mut self.writer).map_err(|source| encode_error(source, &self.file))?;
-        self.words.end_group().map_err(disk_error("write", &sidecar_of(&self.file)))?;
-        (self.group_rows, self.group_text_bytes) = (0, 0);
+        self.begin()?;
+        let Self { encoder, output: Output::Begun(writer), file, .. } = &mut *self else {
+            return Err(self.encode_error(ParquetError::General("the file is not begun".to_owned())));
+        };
+        encoder.finish_group(writer).map_err(|source| encode_error(source, file))?;
+        self.words.end_group().map_err(disk_error("write", &sidecar_of(&self.file)))
+    }
+
+    /// Settles the columns, once.
+    fn begin(&mut self) -> Result<(), SegmentWriteError> {
+        let failed = |source| encode_error(source, &self.file);
+        let sealing = match std::mem::replace(&mut self.output, Output::Broken) {
+            Output::Before(sealing) => sealing,
+            Output::Begun(writer) => {
+                self.output = Output::Begun(writer);
+                return Ok(());
+            }
+            Output::Broken => return Err(failed(ParquetError::General("writing had failed before".to_owned()))),
+        };
+        if self.overflow == Overflow::IfNeeded && self.encoder.column(OVERFLOW).is_some_and(|it| it.count() == 0) {
+            self.encoder.remove(OVERFLOW);
+            self.overflow = Overflow::Gone;
+        }
+        let parquet = ArrowSchemaConverter::new().convert(&self.encoder.schema()).map_err(failed)?;
+        let writer = SerializedFileWriter::new(sealing, parquet.root_schema_ptr(), Arc::clone(&self.properties));
+        self.output = Output::Begun(writer.map_err(failed)?);
         Ok(())
     }
 
@@ -121,11 +164,18 @@ impl<'d> SegmentWriter<'d> {
         (frame_first, frame_last): (FrameId, FrameId),
         class: String,
     ) -> Result<Segment, SegmentWriteError> {
-        if self.group_rows > 0 {
+        if self.encoder.rows() > 0 {
             self.end_group()?;
         }
-        let Self { disk, file, writer, words, key, summary, .. } = self;
-        let sealing = writer.into_inner().map_err(|source| encode_error(source, &file))?;
+        self.begin()?;
+        let Self { disk, file, output, encoder, words, key, summary, .. } = self;
+        let failed = |source| encode_error(source, &file);
+        let Output::Begun(mut writer) = output else {
+            return Err(failed(ParquetError::General("writing had failed before".to_owned())));
+        };
+        let columns = encode_arrow_schema(&encoder.schema());
+        writer.append_key_value_metadata(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), columns));
+        let sealing = writer.into_inner().map_err(failed)?;
         let (bytes, digest) = sealing.finish(disk, &file)?;
         let words_file = sidecar_of(&file);
         let words_error = |source| disk_error("write", &words_file)(source);
@@ -161,6 +211,114 @@ impl<'d> SegmentWriter<'d> {
 
     fn encode_error(&self, source: ParquetError) -> SegmentWriteError {
         encode_error(source, &self.file)
+    }
+}
+
+fn is_full(rows: usize, text_bytes: usize) -> bool {
+    rows >= GROUP_ROWS_MAX || text_bytes >= GROUP_TEXT_BYTES_MAX
+}
+
+/// Events on their way into a segment, without Arrow in between.
+pub(super) struct EventTable<'w, 'd, 'b> {
+    writer: &'w mut SegmentWriter<'d>,
+    record: &'b str,
+    message: Option<usize>,
+    fields: usize,
+}
+
+impl<'w, 'd> EventTable<'w, 'd, '_> {
+    /// A writer for events with the columns of `plan`, the overflow among them if `has_overflow`, or else if the first
+    /// row group has something in it.
+    pub(super) fn create(
+        disk: &'d dyn Disk,
+        key: &KeyEncryptionKey,
+        file: String,
+        plan: &Plan<'_>,
+        has_overflow: bool,
+    ) -> Result<SegmentWriter<'d>, SegmentWriteError> {
+        let fixed = [
+            Field::new(TIME, timestamp_type(), false),
+            Field::new(FRAME, DataType::UInt64, false),
+            Field::new(INDEX, DataType::UInt32, false),
+            Field::new(INGESTED, timestamp_type(), false),
+            Field::new(ORIGINAL, DataType::Utf8View, false),
+            Field::new(SOURCE, DataType::Utf8View, true),
+            Field::new(INPUT, DataType::Utf8View, true),
+        ];
+        let fields = plan.columns.iter().map(|(name, field_type)| Field::new(name, data_type(*field_type), true));
+        let overflow = Field::new(OVERFLOW, DataType::Utf8View, true);
+        let columns: Vec<Field> = fixed.into_iter().chain(fields).chain([overflow]).collect();
+        let mut writer = SegmentWriter::create(disk, key, file, &ArrowSchema::new(columns))?;
+        if !has_overflow {
+            writer.overflow = Overflow::IfNeeded;
+        }
+        Ok(writer)
+    }
+
+    pub(super) fn new(writer: &'w mut SegmentWriter<'d>, plan: &Plan<'_>) -> Self {
+        let message = plan.columns.iter().position(|it| it.0 == MESSAGE);
+        Self { writer, record: "", message, fields: plan.columns.len() }
+    }
+}
+
+impl SegmentWriter<'_> {
+    /// Whether events had something for the overflow after it was settled that there is none: the segment is of no use.
+    pub(super) fn has_missed_overflow(&self) -> bool {
+        self.overflow == Overflow::Missed
+    }
+}
+
+/// Before the field columns there are so many.
+const FIXED_COLUMNS: usize = 7;
+
+impl<'b> Table<'b> for EventTable<'_, '_, 'b> {
+    type Error = SegmentWriteError;
+
+    fn begin(&mut self, event: Event<'b>) {
+        let SegmentWriter { encoder, summary, .. } = &mut *self.writer;
+        self.record = event.original();
+        let id = event.id();
+        let text = |it: &'b str| Fit::Text(it);
+        let values = [
+            Fit::Integer(event.time().0),
+            Fit::Integer(id.frame.0 as i64),
+            Fit::Integer(i64::from(id.index)),
+            Fit::Integer(event.received_at().0),
+            text(self.record),
+            event.origin().map_or(Fit::Nothing, |it| text(&it.source)),
+            event.origin().map_or(Fit::Nothing, |it| text(&it.input)),
+        ];
+        values.into_iter().enumerate().for_each(|(column, value)| encoder.put(column, value));
+        summary.add_event(event, self.record);
+    }
+
+    #[inline]
+    fn put(&mut self, slot: usize, value: Fit<'_>) {
+        let is_record = Some(slot) == self.message && value == Fit::Text(self.record);
+        self.writer.encoder.put(FIXED_COLUMNS + slot, if is_record { Fit::Text(SAME) } else { value });
+    }
+
+    fn put_list(&mut self, slot: usize, joined: &str) {
+        self.writer.encoder.put_list(FIXED_COLUMNS + slot, joined);
+    }
+
+    fn end(&mut self, overflow: Option<&str>) -> Result<(), SegmentWriteError> {
+        let SegmentWriter { encoder, summary, overflow: state, .. } = &mut *self.writer;
+        let mut last = FIXED_COLUMNS + self.fields;
+        if matches!(state, Overflow::Gone | Overflow::Missed) {
+            if overflow.is_some() {
+                *state = Overflow::Missed;
+            }
+        } else {
+            encoder.put(last, overflow.map_or(Fit::Nothing, Fit::Text));
+            last += 1;
+        }
+        encoder.put(last, Fit::Integer(summary.rows as i64 - 1));
+        encoder.end_row();
+        if is_full(encoder.rows(), encoder.text_bytes()) {
+            self.writer.end_group()?;
+        }
+        Ok(())
     }
 }
 
@@ -207,9 +365,19 @@ impl Summary {
             self.time_max = Timestamp(*last);
         }
         self.digest = self.digest.plus(rows_digest(batch));
-        self.sources.add(batch, SOURCE);
-        self.datasets.add(batch, DATASET);
         self.rows += batch.num_rows() as u64;
+    }
+
+    fn add_event(&mut self, event: Event<'_>, record: &str) {
+        self.time_min = if self.rows == 0 { event.time() } else { self.time_min };
+        self.time_max = event.time();
+        self.digest.add_event(event.id(), record.as_bytes());
+        self.rows += 1;
+    }
+
+    fn end_group(&mut self, group: &GroupEncoder) {
+        self.sources.add(group, SOURCE);
+        self.datasets.add(group, DATASET);
     }
 }
 
@@ -237,32 +405,27 @@ struct KindsSeen {
 }
 
 impl KindsSeen {
-    fn add(&mut self, batch: &RecordBatch, name: &str) {
-        if self.is_unknown || batch.num_rows() == 0 {
+    fn add(&mut self, group: &GroupEncoder, name: &str) {
+        if self.is_unknown || group.rows() == 0 {
             return;
         }
         // Values that do not fit the column, and second ones, lie in the overflow.
         let quoted = format!("\"{name}\"");
         let misfits = memchr::memmem::Finder::new(&quoted);
-        let overflow = batch.column_by_name(OVERFLOW).and_then(|it| it.as_string_view_opt());
-        if overflow.is_some_and(|it| it.iter().flatten().any(|it| misfits.find(it.as_bytes()).is_some())) {
+        let overflow = group.column(OVERFLOW).and_then(Column::texts);
+        if overflow.is_some_and(|mut it| it.any(|it| misfits.find(it.as_bytes()).is_some())) {
             self.is_unknown = true;
             return;
         }
-        let Some(column) = batch.column_by_name(name) else { return self.see("") };
-        let has_lists = batch.schema().field_with_name(name).is_ok_and(|it| it.metadata().contains_key(LISTS_KEY));
-        let Some(texts) = column.as_string_view_opt().filter(|_| !has_lists) else {
+        let Some(column) = group.column(name) else { return self.see("") };
+        let Some(texts) = column.texts().filter(|_| !column.has_lists()) else {
             self.is_unknown = true;
             return;
         };
-        let mut last = None;
-        for text in texts.iter().map(Option::unwrap_or_default) {
-            // Neighbours are mostly alike.
-            if last != Some(text) {
-                self.see(text);
-                last = Some(text);
-            }
+        if column.count() < group.rows() {
+            self.see("");
         }
+        texts.for_each(|it| self.see(it));
     }
 
     fn see(&mut self, text: &str) {
@@ -290,21 +453,18 @@ pub(crate) fn is_looked_up(name: &str) -> bool {
     }
 }
 
-/// Of a file with these columns: what the footer says, and how the columns that are in order are written.
-fn properties(schema: &ArrowSchema) -> WriterProperties {
+/// What the footer says, and how the columns that are in order are written.
+fn properties() -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd has this level");
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::DELTA_BINARY_PACKED)
-        // Of the sparse columns this says that a row group has none. Values are in no order within one, but for times.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_statistics_enabled(ColumnPath::new(vec![TIME.to_owned()]), EnabledStatistics::Page)
         .set_created_by("panoptes".to_owned())
         .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))
-        .build();
-    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
-    properties
+        .build()
 }
 
 /// Seals what is written to it on its way to the disk.

@@ -168,13 +168,14 @@ fn segments_of_other_sources_and_datasets_are_not_opened() {
 #[test]
 fn row_groups_without_a_needed_word_are_skipped() {
     let mut bed = Bed::new();
+    // Two of them are a row group.
     let long = "x ".repeat(GROUP_TEXT_BYTES_MAX / 4);
     bed.seal(|writer| {
         for number in 0..4 {
             begin(writer, 0, &format!("number{number} and{}", number / 2), &[("message", &long)]);
         }
     });
-    for (query, count, skipped) in [("number3", 1, 3), ("and1", 2, 2), ("number2 number3", 0, 0), ("x", 4, 0)] {
+    for (query, count, skipped) in [("number3", 1, 1), ("and1", 2, 1), ("number1 number2", 0, 0), ("x", 4, 0)] {
         let (found, pruning) = bed.found(query);
         assert_eq!((found.len(), pruning.row_groups), (count, skipped), "{query}");
         assert_eq!(pruning.segments, usize::from(count == 0), "{query}");

@@ -15,9 +15,10 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use super::super::writer::is_looked_up;
 use super::hybrid::{bits_for, encode};
 use super::interner::Interner;
-use super::{Column, PAGE_BYTES, PAGE_ROWS, Values};
+use super::{Column, PAGE_BYTES, PAGE_ROWS, Values, plain_values};
 
 /// Little gain above; a quarter of the speed.
 pub(in crate::segment) const ZSTD_LEVEL: i32 = 3;
@@ -67,7 +68,7 @@ impl ChunkWriter {
     ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
         let pages = match &column.values {
             Values::Long(_) | Values::Int(_) => return self.ordered(column, descriptor),
-            Values::Record { plain, ends } => plain_pages(column, rows, |values, out| {
+            Values::Plain { plain, ends } => plain_pages(column, rows, |values, out| {
                 let end = |it: usize| it.checked_sub(1).and_then(|it| ends.get(it)).map_or(0, |it| *it as usize);
                 out.extend_from_slice(plain.get(end(values.start)..end(values.end)).unwrap_or_default());
             }),
@@ -97,7 +98,7 @@ impl ChunkWriter {
                 writer.write_batch(values, None, None)?;
                 writer.close()?
             }
-            _ => return Err(ParquetError::General(format!("column `{}` has another type", column.name))),
+            _ => return Err(ParquetError::General(format!("column `{}` has another type", column.name()))),
         };
         Ok((Bytes::from(sink.into_inner()?), closed))
     }
@@ -200,9 +201,9 @@ fn page_rows(
     out
 }
 
-/// The levels of a page: which of its rows have a value. The record is always there.
+/// The levels of a page: which of its rows have a value.
 fn put_levels(column: &Column, rows: &Range<usize>, out: &mut Vec<u8>) {
-    if matches!(column.values, Values::Record { .. }) {
+    if !column.field.is_nullable() {
         return;
     }
     out.extend_from_slice(&[0; 4]);
@@ -213,7 +214,7 @@ fn put_levels(column: &Column, rows: &Range<usize>, out: &mut Vec<u8>) {
 
 fn plain_pages(column: &Column, rows: usize, put: impl Fn(Range<usize>, &mut Vec<u8>)) -> Pages {
     let bytes_of = |values: Range<usize>| match &column.values {
-        Values::Record { ends, .. } => {
+        Values::Plain { ends, .. } => {
             let end = |it: usize| it.checked_sub(1).and_then(|it| ends.get(it)).map_or(0, |it| *it as usize);
             end(values.end) - end(values.start)
         }
@@ -276,13 +277,24 @@ fn interned_pages(column: &Column, rows: usize, values: &Interner, codes: &[u32]
 }
 
 fn bloom_filter(column: &Column) -> Result<Option<Sbbf>, ParquetError> {
-    let Values::Interned { values, .. } = &column.values else { return Ok(None) };
-    if !column.has_bloom_filter || values.len() == 0 {
+    // Of a joined list no single item could be found in the filter.
+    if !is_looked_up(column.name()) || column.has_lists || column.count() == 0 {
         return Ok(None);
     }
-    let mut filter = Sbbf::new_with_ndv_fpp(values.len() as u64, BLOOM_FALSE_POSITIVES)?;
-    values.iter().for_each(|it| filter.insert(it));
-    Ok(Some(filter))
+    let new = |count: usize| Sbbf::new_with_ndv_fpp(count as u64, BLOOM_FALSE_POSITIVES);
+    match &column.values {
+        Values::Interned { values, .. } => {
+            let mut filter = new(values.len())?;
+            values.iter().for_each(|it| filter.insert(it));
+            Ok(Some(filter))
+        }
+        Values::Plain { plain, ends } => {
+            let mut filter = new(ends.len())?;
+            plain_values(plain, ends).for_each(|it| filter.insert(it));
+            Ok(Some(filter))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn statistics(column: &Column, rows: usize) -> Statistics {
@@ -312,6 +324,7 @@ fn statistics(column: &Column, rows: usize) -> Statistics {
             let (min, max) = bounds.map(|(min, max)| (bound(min), bound(max))).unzip();
             Statistics::ByteArray(ValueStatistics::new(min, max, None, nulls, false))
         }
+        // So many different ones would bound nothing.
         _ => Statistics::ByteArray(ValueStatistics::new(None, None, None, nulls, false)),
     }
 }

@@ -3,8 +3,9 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 /// Free slots of the table hold this.
-const FREE: u32 = u32::MAX;
+const FREE: u64 = u64::MAX;
 const SLOTS_MIN: usize = 64;
+const UPPER: u64 = !0 << 32;
 /// Constants of the hash: odd, with as many ones as zeros.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 const MIX_END: u64 = 0xd6e8_feb8_6659_fd93;
@@ -15,9 +16,8 @@ pub(super) struct Interner {
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<u32>,
-    hashes: Vec<u32>,
-    /// A power of two; at most half of it is taken.
-    slots: Vec<u32>,
+    /// The upper half of the hash and the number of a value each. A power of two; at most half of it is taken.
+    slots: Vec<u64>,
     /// Another for each interner: nobody outside can choose values that share slots.
     seed: u64,
     last: u32,
@@ -26,7 +26,7 @@ pub(super) struct Interner {
 impl Default for Interner {
     fn default() -> Self {
         let seed = RandomState::new().hash_one(MIX);
-        Self { bytes: Vec::new(), ends: Vec::new(), hashes: Vec::new(), slots: Vec::new(), seed, last: 0 }
+        Self { bytes: Vec::new(), ends: Vec::new(), slots: Vec::new(), seed, last: 0 }
     }
 }
 
@@ -34,7 +34,6 @@ impl Interner {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.hashes.clear();
         self.slots.fill(FREE);
         self.last = 0;
     }
@@ -79,39 +78,38 @@ impl Interner {
         }
         let mask = self.slots.len() - 1;
         let hash = hash(self.seed, value);
-        let short = (hash >> 32) as u32;
         let mut index = hash as usize & mask;
         // Half of the slots are free.
         while let Some(slot) = self.slots.get_mut(index) {
             if *slot == FREE {
                 let code = self.ends.len() as u32;
-                *slot = code;
+                *slot = hash & UPPER | u64::from(code);
                 self.bytes.extend_from_slice(value);
                 self.ends.push(self.bytes.len() as u32);
-                self.hashes.push(short);
                 return code;
             }
-            let code = *slot;
-            if self.hashes.get(code as usize) == Some(&short) && self.get(code) == Some(value) {
-                return code;
+            let known = *slot;
+            if known & UPPER == hash & UPPER && self.get(known as u32) == Some(value) {
+                return known as u32;
             }
             index = (index + 1) & mask;
         }
-        FREE
+        0
     }
 
     fn grow(&mut self) {
         let length = (self.slots.len() * 2).max(SLOTS_MIN);
+        let mask = length - 1;
         self.slots.clear();
         self.slots.resize(length, FREE);
         for code in 0..self.ends.len() as u32 {
             let hash = self.get(code).map_or(0, |it| hash(self.seed, it));
-            let mut index = hash as usize & (length - 1);
+            let mut index = hash as usize & mask;
             while self.slots.get(index).is_some_and(|it| *it != FREE) {
-                index = (index + 1) & (length - 1);
+                index = (index + 1) & mask;
             }
             if let Some(slot) = self.slots.get_mut(index) {
-                *slot = code;
+                *slot = hash & UPPER | u64::from(code);
             }
         }
     }

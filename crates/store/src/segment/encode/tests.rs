@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::{
     BooleanArray, Float64Array, Int64Array, StringViewArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
-use arrow::datatypes::Field;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -205,12 +204,36 @@ fn the_footer_states_bounds_that_are_short_and_the_filter_knows_its_values() {
 }
 
 #[test]
+fn texts_that_are_nearly_all_different_get_no_dictionary() {
+    let rows = TRIED_VALUES as i64 + 100;
+    let column = |of: fn(i64) -> String| -> ArrayRef {
+        Arc::new((0..rows).map(|it| (it % 5 != 1).then(|| of(it))).collect::<StringViewArray>())
+    };
+    let of = batch_of(vec![
+        ("user.name", column(|it| format!("somebody {it}"))),
+        ("number", column(|it| (it % 100).to_string())),
+    ]);
+    let all = [of.slice(0, TRIED_VALUES), of.slice(TRIED_VALUES, 100), of.slice(0, TRIED_VALUES), of.slice(0, 1_000)];
+    let file = written(&[all[..2].to_vec(), all[2..3].to_vec(), all[3..].to_vec()]);
+    let expected = arrow::compute::concat_batches(&of.schema(), &all).unwrap();
+    assert_eq!(read(&file, None), expected);
+    let metadata = metadata_of(&file);
+    let has_dictionary = |group: usize, column: usize| {
+        metadata.metadata().row_group(group).column(column).dictionary_page_offset().is_some()
+    };
+    assert!((0..3).all(|group| !has_dictionary(group, 0) && has_dictionary(group, 1)));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let filter = builder.get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
+    assert!(filter.check("somebody 0") && filter.check("somebody 2100") && !filter.check("somebody 1"));
+}
+
+#[test]
 fn columns_that_have_no_place_for_nulls_refuse_them() {
-    let records: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None]));
-    let batch = RecordBatch::try_from_iter_with_nullable([(ORIGINAL, records, true)]).unwrap();
+    let indexes: ArrayRef = Arc::new(UInt32Array::from(vec![Some(1), None]));
+    let batch = RecordBatch::try_from_iter_with_nullable([(INDEX, indexes, true)]).unwrap();
     let mut encoder = GroupEncoder::new(&batch.schema(), Arc::default()).unwrap();
     let error = encoder.add(&batch).unwrap_err().to_string();
-    assert!(error.contains(ORIGINAL), "{error}");
+    assert!(error.contains(INDEX), "{error}");
     let odd: ArrayRef = Arc::new(arrow::array::Int8Array::from(vec![1]));
     let batch = RecordBatch::try_from_iter([("odd", odd)]).unwrap();
     assert!(GroupEncoder::new(&batch.schema(), Arc::default()).is_err());
