@@ -1,7 +1,9 @@
 //! Answers of commands: groups of events and what is said of each.
 //!
-//! The engine reads only the columns that query and command look at, and groups; order, limits and further commands are
-//! done here on the rows that come out, so that memory is bounded by [`SQL_ROWS_MAX`](super::SQL_ROWS_MAX) rows.
+//! Counts, distinct values and lists with the newest first are read from columns directly (`quick.rs`). For all else, and
+//! where a segment is damaged or unusual, the engine reads the columns that query and command look at, and groups. Order,
+//! limits and further commands are done here on the rows that come out, so that memory is bounded by
+//! [`SQL_ROWS_MAX`](super::SQL_ROWS_MAX) rows.
 //!
 //! What counts as a value: each item of a list; what a segment keeps in its overflow because it has too many columns.
 //! An event without a value under all names of `by` is left out, as is a value that does not fit its field's type.

@@ -9,6 +9,7 @@
 //! * [`Query`]: the language. [`Searcher::search`]: the phases. [`Searcher::sql`]: the other way in.
 //! * [`Ask`]: a query with commands. [`Searcher::table`]: their answers. [`LiveFilter`]: a query on events as they come.
 //! * `expr.rs`: the language in terms of the engine (DataFusion); `table.rs`: events as the engine's table.
+//! * `direct/`: columns read without the engine, which most counts and lists do with (`answer/quick.rs`).
 //!
 //! # Invariants
 //! * Nothing is written: a query that needs more memory than it may have does not spill. It answers with what fitted and

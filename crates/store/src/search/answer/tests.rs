@@ -470,6 +470,46 @@ proptest! {
     }
 }
 
+#[test]
+fn lists_end_where_they_are_full_and_have_the_newest() {
+    let bed = hours(6);
+    for text in ["line", "\"line 2\"", "\"line 3 7\" OR \"line 1 5\"", "absent", "NOT line", "event.original:*2*"] {
+        for limit in [1, 2, 59, 60, 61, 150, 1_000] {
+            let text = format!("{text} | fields @timestamp, event.original | limit {limit}");
+            for _again in 0..2 {
+                let (engine, quick) = both(&bed, &text, (None, Some(5 * HOUR)));
+                assert_eq!(Some(engine), quick, "{text}");
+                let (engine, quick) = both(&bed, &text, (None, None));
+                assert_eq!(Some(engine), quick, "{text}");
+            }
+        }
+    }
+    let newest = asked(&bed, &request("line | fields event.original | limit 3")).unwrap();
+    assert_eq!((newest.rows.len(), newest.is_cut, newest.work.segments_opened), (3, true, 1));
+}
+
+#[test]
+fn what_is_too_much_is_left_to_the_engine() {
+    let bed = hours(1);
+    let (engine, quick) = both(&bed, "line | fields event.original | limit 10000", (None, None));
+    assert_eq!((engine.len(), quick.is_some()), (60, true));
+    let (engine, quick) = both(&bed, "line | fields event.original | limit 10001", (None, None));
+    assert_eq!((engine.len(), quick.is_some()), (60, false));
+    let bed = Bed::new();
+    let items: Vec<String> = (0..101).map(|it| format!("i{it}")).collect();
+    bed.keep(batch(1, |writer| {
+        begin(writer, 1, "two lists", &[]);
+        for name in ["event.category", "event.type"] {
+            let id = writer.schema().id(name).unwrap();
+            writer.text_list(id, items.iter().map(String::as_str));
+        }
+    }));
+    let (engine, quick) = both(&bed, "| count by event.category", (None, None));
+    assert_eq!((engine.len(), quick.is_some()), (101, true));
+    let (engine, quick) = both(&bed, "| count by event.category, event.type", (None, None));
+    assert_eq!((engine.len(), quick.is_some()), (101 * 101, false));
+}
+
 fn aggregate(text: &str) -> Aggregate {
     match text.parse::<Ask>().unwrap().then {
         Then::Aggregate(aggregate, _) => aggregate,
