@@ -77,11 +77,18 @@ struct Live {
     pending: Option<bool>,
 }
 
-/// What a checkpoint keeps; [`Deduplicator::restore`] reads it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What a checkpoint keeps, as it was read; [`Deduplicator::restore`] takes it up.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct DeduplicatorState {
     /// Longest untouched first.
     alerts: Vec<Alert>,
+    evicted: u64,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'d> {
+    alerts: Vec<&'d Alert>,
     evicted: u64,
 }
 
@@ -122,11 +129,12 @@ impl Deduplicator {
         restored
     }
 
-    /// What to write into a checkpoint. Call [`flush`](Self::flush) first: a frame's updates are told with the frame.
-    pub fn state(&self) -> DeduplicatorState {
+    /// What to write into a checkpoint, in any format, to be read as [`DeduplicatorState`]. Call [`flush`](Self::flush)
+    /// first: a frame's updates are told with the frame.
+    pub fn state(&self) -> impl Serialize + '_ {
         debug_assert!(self.pending.is_empty(), "checkpoint in the middle of a frame");
-        let alerts = self.by_touch.values().filter_map(|id| self.live.get(id)).map(|it| it.alert.clone()).collect();
-        DeduplicatorState { alerts, evicted: self.evicted }
+        let alerts = self.by_touch.values().filter_map(|id| self.live.get(id)).map(|it| &it.alert).collect();
+        Written { alerts, evicted: self.evicted }
     }
 
     /// Takes in one finding of a frame whose clock is `now`. `out` gets something only if the alert of an earlier

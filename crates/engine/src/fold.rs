@@ -6,6 +6,7 @@ use std::sync::Arc;
 use panoptes_correlate::{Deduplicator, DeduplicatorOptions};
 use panoptes_detect::{Detector, DetectorOptions, RuleSet};
 use panoptes_model::{AlertId, AlertUpdate, Finding, FindingOrigin, FrameId, Origin};
+use serde::Serialize;
 
 use crate::PreparedFrame;
 use crate::checkpoint::LaneState;
@@ -105,7 +106,8 @@ impl Lane {
         self.deduplicator = Deduplicator::restore(self.options.deduplicator, state.deduplicator);
     }
 
-    pub(crate) fn state(&self) -> LaneState {
+    /// Written as a [`LaneState`].
+    pub(crate) fn state(&self) -> impl Serialize + '_ {
         LaneState { detector: self.detector.checkpoint(), deduplicator: self.deduplicator.state() }
     }
 }

@@ -111,9 +111,18 @@ struct Source {
 }
 
 /// What a checkpoint keeps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SourcesState {
     all: Vec<(u128, Source)>,
+    touches: u64,
+    checked: At,
+    heard: At,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'s> {
+    all: Vec<(u128, &'s Source)>,
     touches: u64,
     checked: At,
     heard: At,
@@ -385,10 +394,11 @@ impl Sources {
         }
     }
 
-    pub(super) fn state(&self) -> SourcesState {
-        let mut all: Vec<(u128, Source)> = self.all.iter().map(|(key, it)| (*key, it.clone())).collect();
+    /// Written as a [`SourcesState`].
+    pub(super) fn state(&self) -> impl Serialize + '_ {
+        let mut all: Vec<(u128, &Source)> = self.all.iter().map(|(key, it)| (*key, it)).collect();
         all.sort_unstable_by_key(|it| it.1.touched);
-        SourcesState { all, touches: self.touches, checked: self.checked, heard: self.heard }
+        Written { all, touches: self.touches, checked: self.checked, heard: self.heard }
     }
 
     pub(super) fn restore(state: SourcesState) -> Self {

@@ -16,6 +16,7 @@ use super::group::Body;
 use super::small::SmallBytes;
 use super::track::LEVELS;
 use crate::rules::RULES_MAX;
+use crate::stored::Sequence;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -82,21 +83,21 @@ pub(crate) struct Removed {
 }
 
 /// A group in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredGroup {
-    key: SmallBytes,
-    body: Body,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredGroup<K, B> {
+    key: K,
+    body: B,
     tick: u32,
     touched: u32,
     level: u8,
 }
 
 /// The groups of one rule in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredGroups {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredGroups<G = Vec<StoredGroup<SmallBytes, Body>>> {
     ticks: u32,
     /// Level by level, the one that was touched longest ago first.
-    groups: Vec<StoredGroup>,
+    groups: G,
 }
 
 #[derive(Debug)]
@@ -335,11 +336,11 @@ impl Groups {
         *self = fresh;
     }
 
-    /// The groups of `rule` for a checkpoint; `None` if there are none.
-    pub(crate) fn stored(&self, rule: u32) -> Option<StoredGroups> {
-        let groups: Vec<StoredGroup> = self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored())).collect();
+    /// The groups of `rule` for a checkpoint, to be read as [`StoredGroups`]; `None` if there are none.
+    pub(crate) fn stored(&self, rule: u32) -> Option<impl Serialize + '_> {
+        let groups = move || self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored()));
         let ticks = self.rules.get(rule as usize)?.ticks;
-        (!groups.is_empty()).then_some(StoredGroups { ticks, groups })
+        groups().next().is_some().then(|| StoredGroups { ticks, groups: Sequence(groups) })
     }
 
     /// The slots of all groups of `rule`: level by level, the one that was touched longest ago first.
@@ -355,7 +356,8 @@ impl Groups {
         })
     }
 
-    fn take_rule(&mut self, rule: u32) -> StoredGroups {
+    /// Takes all groups of `rule` out for good. Others cannot be added any more: this is the end of the whole.
+    pub(crate) fn take_rule(&mut self, rule: u32) -> StoredGroups {
         let ticks = self.rules.get(rule as usize).map_or(0, |it| it.ticks);
         let slots: Vec<u32> = self.of_rule(rule).collect();
         let take = |it: u32| {
@@ -421,8 +423,8 @@ impl Groups {
 }
 
 impl Slot {
-    fn stored(&self) -> StoredGroup {
+    fn stored(&self) -> StoredGroup<&SmallBytes, &Body> {
         let Self { key, body, tick, touched, level, .. } = self;
-        StoredGroup { key: key.clone(), body: body.clone(), tick: *tick, touched: *touched, level: *level }
+        StoredGroup { key, body, tick: *tick, touched: *touched, level: *level }
     }
 }

@@ -51,6 +51,7 @@ use self::values::{Room, kept};
 use crate::finding::{self, Frame};
 use crate::rules::{Body, Correlation, CorrelationKind, KeyField, RuleSet};
 use crate::sigma;
+use crate::stored::Sequence;
 
 /// The field in which `normalize` says how many times what the record tells happened.
 pub(crate) const REPEAT: &str = "panoptes.repeat";
@@ -144,17 +145,17 @@ impl Clock {
 }
 
 /// One correlation in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredTable {
-    rule: String,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredTable<R = String, G = StoredGroups> {
+    rule: R,
     fingerprint: u128,
-    groups: StoredGroups,
+    groups: G,
 }
 
 /// What a checkpoint keeps of all windows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WindowState {
-    tables: Vec<StoredTable>,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct WindowState<T = Vec<StoredTable>> {
+    tables: T,
     counters: WindowCounters,
     clock: Clock,
 }
@@ -412,14 +413,36 @@ impl Windows {
         self.groups.compact();
     }
 
-    pub(crate) fn state(&self, rules: &RuleSet) -> WindowState {
-        let stored = self.tables.iter().zip(0..).filter_map(|(table, place)| {
+    /// Each table with its place, and its rule's id and fingerprint.
+    fn identities<'r>(&self, rules: &'r RuleSet) -> impl Iterator<Item = (u32, &'r str, u128)> {
+        self.tables.iter().zip(0..).filter_map(|(table, place)| {
             let rule = rules.rule(table.rule)?;
             let Body::Correlation(correlation) = &rule.body else { return None };
-            let (id, fingerprint) = (rule.meta.summary.id.clone(), correlation.fingerprint);
-            Some(StoredTable { rule: id, fingerprint, groups: self.groups.stored(place)? })
+            Some((place, rule.meta.summary.id.as_str(), correlation.fingerprint))
+        })
+    }
+
+    /// Written as a [`WindowState`].
+    pub(crate) fn state<'w>(&'w self, rules: &'w RuleSet) -> impl Serialize + 'w {
+        let tables = Sequence(move || {
+            self.identities(rules).filter_map(|(place, rule, fingerprint)| {
+                Some(StoredTable { rule, fingerprint, groups: self.groups.stored(place)? })
+            })
         });
-        WindowState { tables: stored.collect(), counters: self.counters, clock: self.clock }
+        WindowState { tables, counters: self.counters, clock: self.clock }
+    }
+
+    /// Takes over from `before`, which counted under other rules. What belongs to rules that are gone or have changed is
+    /// dropped.
+    pub(crate) fn take_over(&mut self, rules: &RuleSet, mut before: Self, rules_before: &RuleSet) {
+        (self.counters, self.clock) = (before.counters, before.clock);
+        let known: Vec<(u32, &str, u128)> = before.identities(rules_before).collect();
+        for (place_before, rule, fingerprint) in known {
+            let place = self.identities(rules).find(|it| (it.1, it.2) == (rule, fingerprint)).map(|it| it.0);
+            if let Some(place) = place {
+                self.groups.restore(place, before.groups.take_rule(place_before));
+            }
+        }
     }
 
     /// Continues from `state`. What belongs to rules that have changed since is dropped.
@@ -427,16 +450,10 @@ impl Windows {
         let mut windows = Self::new(rules, options);
         (windows.counters, windows.clock) = (state.counters, state.clock);
         for stored in state.tables {
-            let found = windows.tables.iter().position(|table| {
-                rules.rule(table.rule).is_some_and(|rule| match &rule.body {
-                    Body::Correlation(it) => {
-                        it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule
-                    }
-                    Body::Event(_) => false,
-                })
-            });
-            if let Some(place) = found {
-                windows.groups.restore(place as u32, stored.groups);
+            let is_it = |it: &(u32, &str, u128)| (it.1, it.2) == (stored.rule.as_str(), stored.fingerprint);
+            let place = windows.identities(rules).find(is_it).map(|it| it.0);
+            if let Some(place) = place {
+                windows.groups.restore(place, stored.groups);
             }
         }
         windows
