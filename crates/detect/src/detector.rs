@@ -10,7 +10,7 @@ use crate::anomaly::{NeverSeen, NeverSeenCounters, NeverSeenOptions, NeverSeenSt
 use crate::behaviour::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourState};
 use crate::finding::{self, Frame};
 use crate::rules::RuleSet;
-use crate::window::{WindowCounters, WindowOptions, WindowState, Windows};
+use crate::window::{REPEAT, WindowCounters, WindowOptions, WindowState, Windows};
 
 /// What an operator may choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Detector {
             made_anew = rules.prepare(batch);
             &made_anew
         };
-        let frame = Frame { batch, now, origin };
+        let frame = Frame { batch, now, origin, repeat: batch.field_id(REPEAT) };
         let mut matched = Vec::new();
         for of_event in hits.matches.chunk_by(|(left, _), (right, _)| left == right) {
             let Some(event) = of_event.first().and_then(|(index, _)| batch.event(*index as usize)) else { continue };

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use panoptes_detect::{CompileOptions, RuleFile, RuleSet};
-use panoptes_engine::{Effects, Fold, FoldOptions, LogFrame, Preparer};
+use panoptes_engine::{Fold, FoldOptions, Gathered, LogFrame, Preparer};
 use panoptes_model::{FrameId, Origin, RawBatch, Timestamp, content_hash};
 use panoptes_normalize::Normalizer;
 
@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-const FRAME_RECORDS: usize = 8_192;
+const FRAME_RECORDS: usize = 1_024;
 /// How many frames share a transaction when much comes in.
 const TRANSACTION_FRAMES: u64 = 16;
 const START: i64 = 1_790_000_000;
@@ -93,11 +93,6 @@ impl Write for Count {
     }
 }
 
-fn digest_of(digest: u128, effects: &Effects) -> u128 {
-    let text = format!("{:?}{:?}", effects.findings, effects.alerts);
-    content_hash(&[&digest.to_le_bytes(), text.as_bytes()])
-}
-
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|it| it != "--bench");
     let Some(lines) = arguments.next() else {
@@ -116,10 +111,10 @@ fn main() {
     let origin = Origin { input: "tcp".to_owned(), source: "tcp".to_owned(), ..Origin::default() };
     let all: Vec<&[u8]> = text.split(|it| *it == b'\n').filter(|it| !it.is_empty()).collect();
     let (mut spent, mut digest, mut findings, mut alerts) = (Duration::ZERO, 0, 0, 0);
-    let (mut pending, mut most) = (Effects::default(), 0);
+    let (mut pending, mut most) = (Gathered::default(), 0);
     let before = HELD.load(Ordering::Relaxed);
     for (records, id) in all.chunks(FRAME_RECORDS).zip(1_u64..) {
-        let now = Timestamp::from_seconds(START + id as i64);
+        let now = Timestamp::from_millis(START * 1_000 + id as i64 * 100);
         let mut batch = RawBatch::new();
         let at = batch.origin(&origin);
         for (record, position) in records.iter().zip(1_u64..) {
@@ -129,16 +124,18 @@ fn main() {
             preparer.prepare(LogFrame { id: FrameId(id), now, rules_epoch: 0, snapshots_epoch: 0, records: batch });
         let (began, held) = (cpu_time(), HELD.load(Ordering::Relaxed));
         PEAK.store(held, Ordering::Relaxed);
-        let effects = fold.fold(&frame);
+        let levels = fold.gather(&mut pending, &frame);
         spent += cpu_time() - began;
         most = most.max(PEAK.load(Ordering::Relaxed) - held);
-        findings += effects.findings.len();
-        digest = content_hash(&[format!("{digest}{:?}", effects.findings).as_bytes()]);
-        pending.absorb(Effects { findings: Vec::new(), ..effects });
+        findings += levels.iter().sum::<u64>();
         if id.is_multiple_of(TRANSACTION_FRAMES) {
-            pending.coalesce();
+            let began = cpu_time();
+            fold.flush(&mut pending);
+            spent += cpu_time() - began;
             alerts += pending.alerts.len();
-            digest = digest_of(digest, &std::mem::take(&mut pending));
+            pending.alerts.sort_by_key(|it| it.alert.id);
+            let text = format!("{digest}{:?}", std::mem::take(&mut pending).alerts);
+            digest = content_hash(&[text.as_bytes()]);
         }
     }
     let events = all.len() as f64;

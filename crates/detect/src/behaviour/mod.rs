@@ -203,7 +203,7 @@ impl Behaviour {
         event: Event<'_>,
         frame: &Frame<'_>,
     ) {
-        let facts = Facts::of(event);
+        let facts = Facts::of(event, frame.repeat);
         let mut scene = Scene::set(&mut self.entities, &facts);
         guessing::observe(&mut scene);
         impossible_travel::observe(&mut scene);

@@ -135,6 +135,8 @@ pub(super) struct Sources {
     checked: At,
     /// The clock of the newest frame.
     heard: At,
+    /// The stream of the event before.
+    last: u128,
 }
 
 fn place(hour: u32) -> (usize, usize) {
@@ -299,9 +301,14 @@ impl Sources {
     ) {
         self.touches += 1;
         let (name, host) = (crate::finding::source_of(event), host.unwrap_or_default());
-        let key = content_hash(&[name.as_bytes(), host.as_bytes()]);
         let at = At::of(event.time());
-        if !self.all.contains_key(&key) {
+        // Events of one stream come in runs.
+        let is_last = self.all.get(&self.last).is_some_and(|it| it.name == name && it.host == host);
+        if !is_last {
+            self.last = content_hash(&[name.as_bytes(), host.as_bytes()]);
+        }
+        let key = self.last;
+        if !is_last && !self.all.contains_key(&key) {
             self.forget_surplus();
             self.all.insert(key, Source::new(name, host, at, now, event.id()));
         }
@@ -407,6 +414,7 @@ impl Sources {
             touches: state.touches,
             checked: state.checked,
             heard: state.heard,
+            last: 0,
         }
     }
 }

@@ -43,9 +43,13 @@ struct Slot {
     touched: u32,
     rule: u16,
     level: u8,
-    /// Whether it is among those to be flushed.
-    is_listed: bool,
+    /// [`LISTED`] and [`OPEN`].
+    marks: u8,
 }
+
+/// The group is among those to be flushed; among those that are still to be put away.
+const LISTED: u8 = 1;
+const OPEN: u8 = 2;
 
 // What a million groups cost hangs on it.
 const _: () = assert!(size_of::<Slot>() == 72);
@@ -211,7 +215,8 @@ impl Groups {
     }
 
     /// Puts the state of a group back that was not touched.
-    pub(crate) fn put_back(&mut self, id: GroupId, body: Body) {
+    pub(crate) fn put_back(&mut self, id: GroupId, mut body: Body) {
+        body.measure();
         let Some(slot) = self.slot_mut(id.slot).filter(|it| it.generation == id.generation) else { return };
         let (rule, bytes) = (slot.rule, body.bytes());
         slot.body = body;
@@ -237,13 +242,37 @@ impl Groups {
 
     /// Marks a group as one that has something to tell. `false` if it was already.
     pub(crate) fn list(&mut self, id: GroupId) -> bool {
-        self.slot_mut(id.slot).is_some_and(|slot| !std::mem::replace(&mut slot.is_listed, true))
+        self.mark(id, LISTED)
+    }
+
+    /// Marks a group as one that is still to be put away. `false` if it was already.
+    pub(crate) fn open(&mut self, id: GroupId) -> bool {
+        self.mark(id, OPEN)
+    }
+
+    fn mark(&mut self, id: GroupId, mark: u8) -> bool {
+        let Some(slot) = self.slot_mut(id.slot) else { return false };
+        let is_new = slot.marks & mark == 0;
+        slot.marks |= mark;
+        is_new
+    }
+
+    /// Undoes [`open`](Self::open) and puts the group away, if it is still there.
+    pub(crate) fn close(&mut self, id: GroupId) {
+        if let Some(slot) = self.slot_mut(id.slot).filter(|it| it.generation == id.generation) {
+            slot.marks &= !OPEN;
+        }
+        match self.take(id) {
+            Some(Body::Whole(group)) => self.put_back(id, group.put_away()),
+            Some(body) => self.put_back(id, body),
+            None => {}
+        }
     }
 
     /// Undoes [`list`](Self::list). Returns the group's rule and key, if it is still there.
     pub(crate) fn unlist(&mut self, id: GroupId) -> Option<(u32, SmallBytes)> {
         let slot = self.slot_mut(id.slot).filter(|it| it.generation == id.generation)?;
-        slot.is_listed = false;
+        slot.marks &= !LISTED;
         Some((u32::from(slot.rule), slot.key.clone()))
     }
 
@@ -310,7 +339,7 @@ impl Groups {
         let slot = self.slot_mut(index)?;
         let (key, body, rule) = (std::mem::take(&mut slot.key), std::mem::take(&mut slot.body), slot.rule);
         slot.generation = slot.generation.wrapping_add(1);
-        slot.is_listed = false;
+        slot.marks = 0;
         slot.newer = free;
         self.free = index;
         let hash = self.hasher.hash_one((rule, key.as_slice()));

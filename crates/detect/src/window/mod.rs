@@ -30,7 +30,7 @@ mod track;
 mod values;
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use panoptes_model::{Event, Finding, Timestamp, Value};
@@ -62,6 +62,11 @@ const REPEAT_MAX: u32 = 1_000;
 const IDLE_NANOS: i64 = 3_600 * Timestamp::NANOS_PER_SECOND;
 /// How many different values a group may hold at least, however small the threshold is.
 const VALUES_MIN: usize = 16_384;
+/// How many small groups are left as they are for the next event of the frame, because taking out and putting away costs
+/// more than adding. When one more is touched, the one that was opened first is put away.
+const OPEN_MAX: usize = 64;
+/// With less memory left, none is left open: nobody is forgotten for what would be small again.
+const OPEN_SPARE_BYTES: usize = 128 << 10;
 /// The least that [`WindowOptions::memory_bytes_max`] means.
 const MEMORY_BYTES_MIN: usize = 1 << 20;
 
@@ -214,6 +219,8 @@ pub(crate) struct Windows {
     clock: Clock,
     /// Groups that have something to tell at the end of the frame, in the order in which they got it.
     listed: Vec<GroupId>,
+    /// Small groups of this frame that are not put away yet, the one that was opened longest ago first.
+    open: VecDeque<GroupId>,
     counters: WindowCounters,
     key: Vec<u8>,
     value: String,
@@ -237,6 +244,7 @@ impl Windows {
             memory_bytes_max: options.memory_bytes_max.max(MEMORY_BYTES_MIN),
             clock: Clock::default(),
             listed: Vec::new(),
+            open: VecDeque::new(),
             counters: WindowCounters::default(),
             key: Vec::new(),
             value: String::new(),
@@ -319,7 +327,7 @@ impl Windows {
             self.counters.without_field += 1;
         } else if let Some(counted) = counted_of(correlation, &value) {
             let (times, fresh) = match due.trigger {
-                Trigger::Event => (times_of(event), u64::from(!is_repeated)),
+                Trigger::Event => (times_of(event, frame), u64::from(!is_repeated)),
                 Trigger::Group { told, .. } => (1, told),
             };
             let arrival = Arrival {
@@ -378,7 +386,20 @@ impl Windows {
             self.listed.push(id);
         }
         let level = group.current().map_or(0, |it| it.level(within));
-        self.groups.put(id, group.put_away(), level, self.clock.seconds());
+        let stays_open = group.may_be_small() && self.groups.bytes() + OPEN_SPARE_BYTES <= self.memory_bytes_max;
+        let body = if stays_open { group::Body::Whole(group) } else { group.put_away() };
+        self.groups.put(id, body, level, self.clock.seconds());
+        if stays_open && self.groups.open(id) {
+            self.open.push_back(id);
+            if self.open.len() > OPEN_MAX
+                && let Some(oldest) = self.open.pop_front()
+            {
+                self.groups.close(oldest);
+            }
+        }
+        if self.groups.bytes() > self.memory_bytes_max {
+            self.close();
+        }
         while self.groups.bytes() > self.memory_bytes_max {
             let Some(removed) = self.groups.forget(id, arrival.stamp.time) else { break };
             self.counters.groups_forgotten += 1;
@@ -391,9 +412,17 @@ impl Windows {
         Some(outcome)
     }
 
+    /// Puts all groups away that can be.
+    fn close(&mut self) {
+        while let Some(id) = self.open.pop_front() {
+            self.groups.close(id);
+        }
+    }
+
     /// Tells what the frame has left to tell, and gives back the memory of groups that nobody touches any more.
     pub(crate) fn end_frame(&mut self, out: &mut Vec<Finding>, rules: &RuleSet, frame: &Frame<'_>) {
         self.clock.set(frame.now);
+        self.close();
         for id in std::mem::take(&mut self.listed) {
             // A group that was forgotten since has told what it had.
             let Some((place, key)) = self.groups.unlist(id) else { continue };
@@ -477,8 +506,8 @@ fn counted_of<'v>(correlation: &Correlation, value: &'v str) -> Option<Kept<'v>>
 }
 
 /// How often an event counts: a record may say that it stands for several (`message repeated 5 times`).
-fn times_of(event: Event<'_>) -> u32 {
-    match event.get_named(REPEAT) {
+fn times_of(event: Event<'_>, frame: &Frame<'_>) -> u32 {
+    match frame.repeat.and_then(|it| event.get(it)) {
         Some(Value::Integer(times)) => times.clamp(1, i64::from(REPEAT_MAX)) as u32,
         _ => 1,
     }

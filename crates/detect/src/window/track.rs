@@ -179,7 +179,7 @@ impl Track {
             }
             Some(())
         }
-        if self.pending.is_some() || self.len() > most {
+        if !self.is_few(most) {
             return None;
         }
         let mut out = Vec::with_capacity(self.len());
@@ -231,6 +231,11 @@ impl Track {
         track.holds = holds;
         track.settle(frame);
         Some(track)
+    }
+
+    /// Whether it may be [`simple`](Self::simple).
+    pub(crate) fn is_few(&self, most: usize) -> bool {
+        self.pending.is_none() && self.len() <= most
     }
 
     fn len(&self) -> usize {
