@@ -53,10 +53,12 @@ pub(crate) struct Cell {
 const _: () = assert!(size_of::<Cell>() == 16);
 
 /// Two halves in one payload.
+#[inline]
 pub(crate) const fn pack(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+#[inline]
 pub(crate) const fn unpack(payload: u64) -> (usize, usize) {
     ((payload >> 32) as usize, (payload & 0xffff_ffff) as usize)
 }
@@ -353,6 +355,7 @@ impl<'b> Event<'b> {
         self.cells().get(position as usize).map(|cell| self.batch.value(cell))
     }
 
+    #[inline]
     fn cells(self) -> &'b [Cell] {
         self.batch.cells.get(self.head.cells_start as usize..self.head.cells_end as usize).unwrap_or_default()
     }
