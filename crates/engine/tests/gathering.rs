@@ -30,7 +30,7 @@ correlation:
 ";
 
 fn frames(rules: &Arc<RuleSet>) -> Vec<PreparedFrame> {
-    let preparer = Preparer::new(Normalizer::default(), Arc::clone(rules)).unwrap();
+    let preparer = Preparer::new(Normalizer::default(), Arc::clone(rules)).expect("room for all fields");
     let origin = Origin { input: "tcp".to_owned(), source: "test".to_owned(), ..Origin::default() };
     let frame = |id: u64| {
         let now = Timestamp::from_seconds(1_790_000_000 + id as i64);

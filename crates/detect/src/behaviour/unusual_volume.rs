@@ -80,18 +80,20 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
         }
     }
     let is_own = scene.facts.address.is_some_and(network::is_private);
-    if is_own && bytes > 0.0 && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. }) {
-        if let Some(address) = scene.address() {
-            address.bytes.add(at, bytes);
-            // What a user carried from there was told under his name.
-            if is_told {
-                address.bytes.flag();
-            } else if said.is_none() && is_unusual(&address.bytes, BYTES_MIN) {
-                address.bytes.flag();
-                let address_name = facts.address_text();
-                said = Some(reason(&address_name, &address.bytes, megabytes));
-                entities = vec![("source.ip", address_name)];
-            }
+    if is_own
+        && bytes > 0.0
+        && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. })
+        && let Some(address) = scene.address()
+    {
+        address.bytes.add(at, bytes);
+        // What a user carried from there was told under his name.
+        if is_told {
+            address.bytes.flag();
+        } else if said.is_none() && is_unusual(&address.bytes, BYTES_MIN) {
+            address.bytes.flag();
+            let address_name = facts.address_text();
+            said = Some(reason(&address_name, &address.bytes, megabytes));
+            entities = vec![("source.ip", address_name)];
         }
     }
     if let Some(said) = said {

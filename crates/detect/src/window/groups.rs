@@ -369,7 +369,7 @@ impl Groups {
     pub(crate) fn stored(&self, rule: u32) -> Option<impl Serialize + '_> {
         let groups = move || self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored()));
         let ticks = self.rules.get(rule as usize)?.ticks;
-        groups().next().is_some().then(|| StoredGroups { ticks, groups: Sequence(groups) })
+        groups().next().is_some().then_some(StoredGroups { ticks, groups: Sequence(groups) })
     }
 
     /// The slots of all groups of `rule`: level by level, the one that was touched longest ago first.
