@@ -18,6 +18,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The same for what is measured: built as releases are, whatever the environment says. Functions of one crate are not
+/// inlined in another by incremental builds, which costs a fifth of the speed.
+pub(crate) fn measuring_cargo() -> Command {
+    let mut command = cargo();
+    command.env("CARGO_INCREMENTAL", "0");
+    command
+}
+
 /// Runs with the terminal's own output.
 ///
 /// # Errors
@@ -50,7 +58,7 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 /// # Errors
 /// It does not build.
 pub(crate) fn build_panoptes(release: bool) -> anyhow::Result<PathBuf> {
-    let mut build = cargo();
+    let mut build = if release { measuring_cargo() } else { cargo() };
     build.args(["build", "--quiet", "--package", "panoptes"]);
     if release {
         build.arg("--release");

@@ -77,11 +77,18 @@ struct Live {
     pending: Option<bool>,
 }
 
-/// What a checkpoint keeps; [`Deduplicator::restore`] reads it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What a checkpoint keeps, as it was read; [`Deduplicator::restore`] takes it up.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct DeduplicatorState {
     /// Longest untouched first.
     alerts: Vec<Alert>,
+    evicted: u64,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'d> {
+    alerts: Vec<&'d Alert>,
     evicted: u64,
 }
 
@@ -122,17 +129,23 @@ impl Deduplicator {
         restored
     }
 
-    /// What to write into a checkpoint. Call [`flush`](Self::flush) first: a frame's updates are told with the frame.
-    pub fn state(&self) -> DeduplicatorState {
+    /// What to write into a checkpoint, in any format, to be read as [`DeduplicatorState`]. Call [`flush`](Self::flush)
+    /// first: a frame's updates are told with the frame.
+    pub fn state(&self) -> impl Serialize + '_ {
         debug_assert!(self.pending.is_empty(), "checkpoint in the middle of a frame");
-        let alerts = self.by_touch.values().filter_map(|id| self.live.get(id)).map(|it| it.alert.clone()).collect();
-        DeduplicatorState { alerts, evicted: self.evicted }
+        let alerts = self.by_touch.values().filter_map(|id| self.live.get(id)).map(|it| &it.alert).collect();
+        Written { alerts, evicted: self.evicted }
     }
 
     /// Takes in one finding of a frame whose clock is `now`. `out` gets something only if the alert of an earlier
     /// finding of the same frame must be forgotten; all else waits for [`flush`](Self::flush).
     pub fn observe(&mut self, out: &mut Vec<AlertUpdate>, finding: &Finding, now: Timestamp) {
-        match self.find(finding) {
+        self.take(out, finding.clone(), now);
+    }
+
+    /// The same, of a finding that nobody else needs.
+    pub fn take(&mut self, out: &mut Vec<AlertUpdate>, finding: Finding, now: Timestamp) {
+        match self.find(&finding) {
             Some(id) => self.merge(id, finding),
             None => {
                 let alert = open(finding, now);
@@ -198,7 +211,7 @@ impl Deduplicator {
             .map(|alert| alert.id)
     }
 
-    fn merge(&mut self, id: AlertId, finding: &Finding) {
+    fn merge(&mut self, id: AlertId, finding: Finding) {
         let Some(live) = self.live.get_mut(&id) else { return };
         grow(&mut live.alert, finding);
         let bytes = size_of_alert(&live.alert);
@@ -258,29 +271,29 @@ fn hash_key(hasher: &impl BuildHasher, rule: &str, entities: &[Entity], origin: 
     hasher.hash_one((rule, entities, origin as u8))
 }
 
-fn open(finding: &Finding, now: Timestamp) -> Alert {
+fn open(finding: Finding, now: Timestamp) -> Alert {
     let mut events = Vec::new();
     add_evidence(&mut events, &finding.events, true);
     Alert {
         id: finding.id.into(),
-        rule: Arc::clone(&finding.rule),
-        entities: finding.entities.clone(),
-        context: finding.context.clone(),
+        rule: finding.rule,
+        entities: finding.entities,
+        context: finding.context,
         first_seen: finding.first_seen.min(finding.time),
         last_seen: finding.time,
         opened_at: now,
         count: finding.count,
         findings: 1,
         events,
-        sample: finding.sample.clone(),
-        reason: finding.reason.clone(),
-        source: finding.source.clone(),
+        sample: finding.sample,
+        reason: finding.reason,
+        source: finding.source,
         origin: finding.origin,
     }
 }
 
 /// `finding.count` is the number of events that no earlier finding of its group counted, so counts simply add up.
-fn grow(alert: &mut Alert, finding: &Finding) {
+fn grow(alert: &mut Alert, finding: Finding) {
     alert.count = alert.count.saturating_add(finding.count);
     alert.findings = alert.findings.saturating_add(1);
     alert.first_seen = alert.first_seen.min(finding.first_seen).min(finding.time);
@@ -288,11 +301,11 @@ fn grow(alert: &mut Alert, finding: &Finding) {
     add_evidence(&mut alert.events, &finding.events, newest);
     if newest {
         alert.last_seen = finding.time;
-        alert.rule = Arc::clone(&finding.rule);
-        alert.context.clone_from(&finding.context);
-        alert.sample.clone_from(&finding.sample);
-        alert.reason.clone_from(&finding.reason);
-        alert.source.clone_from(&finding.source);
+        alert.rule = finding.rule;
+        alert.context = finding.context;
+        alert.sample = finding.sample;
+        alert.reason = finding.reason;
+        alert.source = finding.source;
     }
 }
 
@@ -310,17 +323,17 @@ fn add_evidence(events: &mut Vec<EventId>, more: &[EventId], newest: bool) {
     events.drain(..events.len().saturating_sub(EVIDENCE_MAX));
 }
 
-/// The memory that an alert takes, roughly: its texts, its lists and its place in three tables. The rule is shared.
+/// The memory that an alert takes, roughly, and the same after a restart: its texts, its lists and its place in three tables. The rule is shared.
 fn size_of_alert(alert: &Alert) -> usize {
     const TABLES_BYTES: usize = 64;
     let entities = alert.entities.iter().chain(&alert.context);
     size_of::<Live>()
         + TABLES_BYTES
-        + alert.events.capacity() * size_of::<EventId>()
+        + alert.events.len() * size_of::<EventId>()
         + entities.map(|it| size_of::<Entity>() + it.field.len() + it.value.len()).sum::<usize>()
-        + alert.sample.capacity()
-        + alert.reason.capacity()
-        + alert.source.capacity()
+        + alert.sample.len()
+        + alert.reason.len()
+        + alert.source.len()
 }
 
 #[cfg(test)]

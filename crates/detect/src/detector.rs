@@ -10,7 +10,7 @@ use crate::anomaly::{NeverSeen, NeverSeenCounters, NeverSeenOptions, NeverSeenSt
 use crate::behaviour::{Behaviour, BehaviourCounters, BehaviourOptions, BehaviourState};
 use crate::finding::{self, Frame};
 use crate::rules::RuleSet;
-use crate::window::{WindowCounters, WindowOptions, WindowState, Windows};
+use crate::window::{REPEAT, WindowCounters, WindowOptions, WindowState, Windows};
 
 /// What an operator may choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,12 +28,20 @@ pub struct DetectorCounters {
     pub behaviour: BehaviourCounters,
 }
 
-/// All state of detection. Serialise it with any format; [`Detector::restore`] reads it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// All state of detection, as it was read; [`Detector::restore`] takes it up. [`Detector::checkpoint`] writes the same.
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Checkpoint {
     windows: WindowState,
     never_seen: NeverSeenState,
     behaviour: BehaviourState,
+}
+
+/// A [`Checkpoint`] that borrows all it says: the state may be as large as memory allows, and a copy would double it.
+#[derive(Serialize)]
+struct Written<W, N, B> {
+    windows: W,
+    never_seen: N,
+    behaviour: B,
 }
 
 /// Turns hits into findings. See the crate's page for the contract.
@@ -61,9 +69,9 @@ impl Detector {
         Self { windows, never_seen, behaviour, rules, options }
     }
 
-    /// What to write into a checkpoint, between two calls of [`fold`](Self::fold).
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
+    /// What to write into a checkpoint, between two calls of [`fold`](Self::fold), in any format.
+    pub fn checkpoint(&self) -> impl Serialize + '_ {
+        Written {
             windows: self.windows.state(&self.rules),
             never_seen: self.never_seen.state(),
             behaviour: self.behaviour.state(),
@@ -72,7 +80,10 @@ impl Detector {
 
     /// Goes on with another rule set; rules that are in both keep their state.
     pub fn replace_rules(&mut self, rules: Arc<RuleSet>) {
-        *self = Self::restore(rules, self.options, self.checkpoint());
+        let windows = Windows::new(&rules, self.options.windows);
+        let before = std::mem::replace(&mut self.windows, windows);
+        self.windows.take_over(&rules, before, &self.rules);
+        self.rules = rules;
     }
 
     pub fn rules(&self) -> &Arc<RuleSet> {
@@ -107,7 +118,7 @@ impl Detector {
             made_anew = rules.prepare(batch);
             &made_anew
         };
-        let frame = Frame { batch, now, origin };
+        let frame = Frame { batch, now, origin, repeat: batch.field_id(REPEAT) };
         let mut matched = Vec::new();
         for of_event in hits.matches.chunk_by(|(left, _), (right, _)| left == right) {
             let Some(event) = of_event.first().and_then(|(index, _)| batch.event(*index as usize)) else { continue };

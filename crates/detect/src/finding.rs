@@ -1,8 +1,10 @@
 //! How findings are worded: whom they are about, what is worth showing, and one sentence of why.
 
+use std::borrow::Cow;
+
 use panoptes_model::{
-    Entity, Event, EventBatch, EventId, Finding, FindingId, FindingOrigin, Timestamp, Value, content_hash, field,
-    sample_of,
+    Entity, Event, EventBatch, EventId, FieldId, Finding, FindingId, FindingOrigin, Timestamp, Value, content_hash,
+    field, sample_of,
 };
 
 use crate::rules::{Body, Correlation, CorrelationKind, Rule, RuleSet};
@@ -44,12 +46,22 @@ pub(crate) struct Frame<'b> {
     pub(crate) batch: &'b EventBatch,
     pub(crate) now: Timestamp,
     pub(crate) origin: FindingOrigin,
+    /// The batch's number of [`REPEAT`](crate::window::REPEAT), if any of its events may have it.
+    pub(crate) repeat: Option<FieldId>,
 }
 
 pub(crate) fn shown(text: &str) -> String {
+    let mut out = String::new();
+    push_shown(&mut out, text);
+    out
+}
+
+fn push_shown(out: &mut String, text: &str) {
     let end = text.floor_char_boundary(VALUE_BYTES_MAX);
-    let cut = text.get(..end).unwrap_or_default();
-    if end < text.len() { format!("{cut}…") } else { cut.to_owned() }
+    out.push_str(text.get(..end).unwrap_or_default());
+    if end < text.len() {
+        out.push('…');
+    }
 }
 
 fn entity(event: Event<'_>, name: &str) -> Option<Entity> {
@@ -132,11 +144,11 @@ pub(crate) fn of_event(rule: &Rule, event: Event<'_>, frame: &Frame<'_>) -> Find
 }
 
 /// The finding that the correlation `rule` holds for the group `key`. `values` are counted values, newest first.
-pub(crate) fn of_group(
+pub(crate) fn of_group<'v>(
     rules: &RuleSet,
     rule: u32,
     key: &[u8],
-    values: &[&str],
+    values: &[&'v str],
     pending: &Pending,
     frame: &Frame<'_>,
 ) -> Option<Finding> {
@@ -150,9 +162,15 @@ pub(crate) fn of_group(
     entities.dedup();
     let mut context = Vec::new();
     if !values.is_empty() {
-        let mut values: Vec<String> = values.iter().map(|it| it.replace('\u{1f}', "/")).collect();
+        let parts = |it: &&'v str| match it.contains('\u{1f}') {
+            true => Cow::Owned(it.replace('\u{1f}', "/")),
+            false => Cow::Borrowed(*it),
+        };
+        let mut values: Vec<Cow<'v, str>> = values.iter().map(parts).collect();
         values.sort_unstable();
-        context.push(Entity { field: correlation.counted.join("/"), value: shown(&values.join(", ")) });
+        let mut text = String::new();
+        push_joined(&mut text, values.iter().map(|it| &**it), ", ");
+        context.push(Entity { field: correlation.counted.join("/"), value: shown(&text) });
     }
     let context = context_of(event, rule, &entities, context);
     let told = &pending.told;
@@ -176,37 +194,89 @@ pub(crate) fn of_group(
 
 /// A measure for people: whole, or with up to three places.
 fn number_text(number: f64) -> String {
+    // Counts nearly always.
+    if number.fract() == 0.0 && (1.0..1e15).contains(&number) {
+        return (number as u64).to_string();
+    }
     let text = format!("{number:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+fn push_joined<'t>(out: &mut String, texts: impl Iterator<Item = &'t str>, joint: &str) {
+    for (index, text) in texts.enumerate() {
+        if index > 0 {
+            out.push_str(joint);
+        }
+        out.push_str(text);
+    }
+}
+
 fn reason_of(rules: &RuleSet, correlation: &Correlation, pending: &Pending, group: &[(&String, &str)]) -> String {
     let title = |member: u32| rules.rule(member).map_or("", |rule| &rule.meta.summary.title);
-    let titles = |joint: &str| -> String {
-        let titles: Vec<&str> = correlation.members.iter().map(|it| title(it.rule)).collect();
-        titles.join(joint)
-    };
-    let (within, condition) = (&correlation.timespan_text, correlation.condition_text());
-    let (measure, counted) = (number_text(pending.measure), correlation.counted.join("/"));
-    let of_values =
-        |what: &str| format!("{what} {counted} of {} within {within}: {measure} ({condition})", titles(" or "));
-    let what = match correlation.kind {
-        CorrelationKind::EventCount => format!("{measure} × {} within {within} ({condition})", titles(" or ")),
+    let titles =
+        |out: &mut String, joint: &str| push_joined(out, correlation.members.iter().map(|it| title(it.rule)), joint);
+    let measure = number_text(pending.measure);
+    let mut out = String::with_capacity(REASON_BYTES);
+    let push_counted = |out: &mut String| push_joined(out, correlation.counted.iter().map(String::as_str), "/");
+    // What was counted of whom, up to the time within which; and what was found, if the condition does not say it.
+    let found = match correlation.kind {
+        CorrelationKind::EventCount => {
+            out.extend([measure.as_str(), " × "]);
+            titles(&mut out, " or ");
+            None
+        }
         CorrelationKind::ValueCount => {
-            format!("{measure} different {counted} in {} within {within} ({condition})", titles(" or "))
+            out.extend([measure.as_str(), " different "]);
+            push_counted(&mut out);
+            out.push_str(" in ");
+            titles(&mut out, " or ");
+            None
         }
-        CorrelationKind::Temporal if (pending.measure as usize) < correlation.members.len() => {
-            format!("{measure} of: {} within {within}", titles(", "))
+        CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
+            let is_some = (pending.measure as usize) < correlation.members.len();
+            match correlation.kind {
+                CorrelationKind::TemporalOrdered => titles(&mut out, ", then "),
+                _ if is_some => {
+                    out.extend([measure.as_str(), " of: "]);
+                    titles(&mut out, ", ");
+                }
+                _ => titles(&mut out, " and "),
+            }
+            out.extend([" within ", &correlation.timespan_text]);
+            return with_group(out, group);
         }
-        CorrelationKind::Temporal => format!("{} within {within}", titles(" and ")),
-        CorrelationKind::TemporalOrdered => format!("{} within {within}", titles(", then ")),
-        CorrelationKind::ValueSum => of_values("sum of"),
-        CorrelationKind::ValueAvg => of_values("average"),
-        CorrelationKind::ValueMedian => of_values("median"),
-        CorrelationKind::ValuePercentile => of_values(&format!("percentile {} of", correlation.percentile)),
+        kind => {
+            match kind {
+                CorrelationKind::ValueSum => out.push_str("sum of "),
+                CorrelationKind::ValueAvg => out.push_str("average "),
+                CorrelationKind::ValueMedian => out.push_str("median "),
+                _ => out.push_str(&format!("percentile {} of ", correlation.percentile)),
+            }
+            push_counted(&mut out);
+            out.push_str(" of ");
+            titles(&mut out, " or ");
+            Some(measure)
+        }
     };
-    let who: Vec<String> = group.iter().map(|(field, value)| format!("{field} {}", shown(value))).collect();
-    if who.is_empty() { what } else { format!("{what} for {}", who.join(", ")) }
+    out.extend([" within ", &correlation.timespan_text]);
+    if let Some(found) = found {
+        out.extend([": ", &found]);
+    }
+    out.extend([" (", correlation.condition_text(), ")"]);
+    with_group(out, group)
+}
+
+/// How long a reason is, about.
+const REASON_BYTES: usize = 160;
+
+/// `what`, and for whom.
+fn with_group(mut what: String, group: &[(&String, &str)]) -> String {
+    for (index, (field, value)) in group.iter().enumerate() {
+        what.push_str(if index == 0 { " for " } else { ", " });
+        what.extend([field.as_str(), " "]);
+        push_shown(&mut what, value);
+    }
+    what
 }
 
 /// The finding of a detector that is no rule.

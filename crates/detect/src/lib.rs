@@ -25,6 +25,7 @@ mod finding;
 mod prepare;
 mod rules;
 mod sigma;
+mod stored;
 pub mod testing;
 mod window;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use panoptes_correlate::{Deduplicator, DeduplicatorOptions};
 use panoptes_detect::{Detector, DetectorOptions, RuleSet};
-use panoptes_model::{AlertId, AlertUpdate, Finding, FindingOrigin, FrameId, Origin};
+use panoptes_model::{AlertId, AlertUpdate, Finding, FindingOrigin, FrameId, Origin, Severity};
+use serde::Serialize;
 
 use crate::PreparedFrame;
 use crate::checkpoint::LaneState;
@@ -26,7 +27,7 @@ pub struct InputPosition {
     pub position: u64,
 }
 
-/// What one frame led to. Belongs into one catalogue transaction, with `through` as its mark.
+/// What one frame led to.
 #[derive(Debug, Default)]
 pub struct Effects {
     pub through: FrameId,
@@ -35,26 +36,30 @@ pub struct Effects {
     pub positions: Vec<InputPosition>,
 }
 
-impl Effects {
-    /// Adds those of a later frame, so that several frames can share a transaction. Of positions the later stays; of
-    /// alerts see [`coalesce`](Self::coalesce).
-    pub fn absorb(&mut self, later: Self) {
-        self.through = self.through.max(later.through);
-        self.findings.extend(later.findings);
-        self.alerts.extend(later.alerts);
-        for position in later.positions {
-            match self.positions.iter_mut().find(|it| it.origin == position.origin) {
-                Some(known) => known.position = position.position,
-                None => self.positions.push(position),
+/// What several frames led to, for whom single findings do not matter. Belongs into one catalogue transaction, with
+/// `through` as its mark.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub through: FrameId,
+    /// Of each alert the newest update, once [`Fold::flush`] has been called.
+    pub alerts: Vec<AlertUpdate>,
+    /// Of each origin the newest.
+    pub positions: Vec<InputPosition>,
+}
+
+impl Gathered {
+    fn take_positions(&mut self, positions: &[(Origin, u64)]) {
+        for (origin, position) in positions {
+            match self.positions.iter_mut().find(|it| it.origin == *origin) {
+                Some(known) => known.position = *position,
+                None => self.positions.push(InputPosition { origin: origin.clone(), position: *position }),
             }
         }
     }
-}
 
-impl Effects {
     /// Leaves one update per alert, the newest, told as opened if any of them opened it; in the order in which the
     /// alerts were first met.
-    pub fn coalesce(&mut self) {
+    fn coalesce(&mut self) {
         let mut places: HashMap<AlertId, usize> = HashMap::with_capacity(self.alerts.len());
         let mut merged: Vec<AlertUpdate> = Vec::with_capacity(self.alerts.len());
         for update in self.alerts.drain(..) {
@@ -78,6 +83,8 @@ pub struct Fold {
     pub(crate) now: Lane,
     pub(crate) imported: Lane,
     pub(crate) through: FrameId,
+    /// Empty between two frames: the room for the next one's.
+    findings: Vec<Finding>,
 }
 
 /// State for one kind of frames.
@@ -87,6 +94,8 @@ pub(crate) struct Lane {
     options: FoldOptions,
 }
 
+/// Room for so many findings is kept from frame to frame.
+const FINDINGS_KEPT: usize = 256;
 /// What intake calls the input that reads old files.
 const IMPORT: &str = "import";
 
@@ -105,7 +114,8 @@ impl Lane {
         self.deduplicator = Deduplicator::restore(self.options.deduplicator, state.deduplicator);
     }
 
-    pub(crate) fn state(&self) -> LaneState {
+    /// Written as a [`LaneState`].
+    pub(crate) fn state(&self) -> impl Serialize + '_ {
         LaneState { detector: self.detector.checkpoint(), deduplicator: self.deduplicator.state() }
     }
 }
@@ -117,6 +127,7 @@ impl Fold {
             now: Lane::new(Arc::clone(&rules), options),
             imported: Lane::new(rules, imported),
             through: FrameId::default(),
+            findings: Vec::new(),
         }
     }
 
@@ -140,27 +151,61 @@ impl Fold {
     /// effects.
     pub fn fold(&mut self, frame: &PreparedFrame) -> Effects {
         let mut effects = Effects { through: self.through, ..Effects::default() };
-        if frame.id <= self.through {
-            return effects;
-        }
-        self.through = frame.id;
-        effects.through = frame.id;
-        let is_import = frame.positions.iter().any(|(origin, _)| origin.input == IMPORT);
-        let lane = match self.now.options.origin {
-            FindingOrigin::Live if is_import => &mut self.imported,
-            _ => &mut self.now,
-        };
+        let Some(lane) = self.begin(frame) else { return effects };
         lane.detector.fold(&mut effects.findings, &frame.events, &frame.hits, frame.now, lane.options.origin);
         for finding in &effects.findings {
             lane.deduplicator.observe(&mut effects.alerts, finding, frame.now);
         }
         lane.deduplicator.flush(&mut effects.alerts);
-        effects.positions = frame
-            .positions
-            .iter()
-            .map(|(origin, position)| InputPosition { origin: origin.clone(), position: *position })
-            .collect();
+        effects.through = frame.id;
+        let position =
+            |(origin, position): &(Origin, u64)| InputPosition { origin: origin.clone(), position: *position };
+        effects.positions = frame.positions.iter().map(position).collect();
         effects
+    }
+
+    /// The same for many frames in a row: what an alert has come to is only told by the next [`flush`](Self::flush), once
+    /// for all of them, and findings are given up to their alerts. Returns how many there were of each level, in the order
+    /// of [`Severity::ALL`].
+    pub fn gather(&mut self, gathered: &mut Gathered, frame: &PreparedFrame) -> [u64; Severity::ALL.len()] {
+        let mut levels = [0; Severity::ALL.len()];
+        let mut findings = std::mem::take(&mut self.findings);
+        if let Some(lane) = self.begin(frame) {
+            lane.detector.fold(&mut findings, &frame.events, &frame.hits, frame.now, lane.options.origin);
+            for finding in findings.drain(..) {
+                let level = Severity::ALL.iter().position(|it| *it == finding.rule.level);
+                if let Some(count) = level.and_then(|it| levels.get_mut(it)) {
+                    *count += 1;
+                }
+                lane.deduplicator.take(&mut gathered.alerts, finding, frame.now);
+            }
+            gathered.take_positions(&frame.positions);
+        }
+        gathered.through = gathered.through.max(self.through);
+        findings.shrink_to(FINDINGS_KEPT);
+        self.findings = findings;
+        levels
+    }
+
+    /// Tells what alerts have come to since the last flush. To be called before a checkpoint.
+    pub fn flush(&mut self, gathered: &mut Gathered) {
+        for lane in [&mut self.now, &mut self.imported] {
+            lane.deduplicator.flush(&mut gathered.alerts);
+        }
+        gathered.coalesce();
+    }
+
+    /// The lane that `frame` belongs to; `None` if it was folded before.
+    fn begin(&mut self, frame: &PreparedFrame) -> Option<&mut Lane> {
+        if frame.id <= self.through {
+            return None;
+        }
+        self.through = frame.id;
+        let is_import = frame.positions.iter().any(|(origin, _)| origin.input == IMPORT);
+        Some(match self.now.options.origin {
+            FindingOrigin::Live if is_import => &mut self.imported,
+            _ => &mut self.now,
+        })
     }
 }
 
@@ -193,10 +238,10 @@ mod tests {
 
     #[test]
     fn several_updates_of_an_alert_become_the_newest_and_stay_opened() {
-        let mut effects = Effects { alerts: vec![update(1, 1, true), update(2, 5, false)], ..Effects::default() };
-        effects.absorb(Effects { alerts: vec![update(1, 3, false)], through: FrameId(2), ..Effects::default() });
-        effects.coalesce();
-        let seen: Vec<_> = effects.alerts.iter().map(|it| (it.alert.id.0, it.alert.count, it.opened)).collect();
+        let alerts = vec![update(1, 1, true), update(2, 5, false), update(1, 3, false)];
+        let mut gathered = Gathered { alerts, ..Gathered::default() };
+        gathered.coalesce();
+        let seen: Vec<_> = gathered.alerts.iter().map(|it| (it.alert.id.0, it.alert.count, it.opened)).collect();
         assert_eq!(seen, [(1, 3, true), (2, 5, false)]);
     }
 }

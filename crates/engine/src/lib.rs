@@ -21,7 +21,7 @@ mod fold;
 mod prepare;
 
 pub use crate::checkpoint::CheckpointError;
-pub use crate::fold::{Effects, Fold, FoldOptions, InputPosition};
+pub use crate::fold::{Effects, Fold, FoldOptions, Gathered, InputPosition};
 pub use crate::prepare::{PreparedFrame, Preparer};
 
 pub use panoptes_model::LogFrame;

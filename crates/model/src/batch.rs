@@ -53,10 +53,12 @@ pub(crate) struct Cell {
 const _: () = assert!(size_of::<Cell>() == 16);
 
 /// Two halves in one payload.
+#[inline]
 pub(crate) const fn pack(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+#[inline]
 pub(crate) const fn unpack(payload: u64) -> (usize, usize) {
     ((payload >> 32) as usize, (payload & 0xffff_ffff) as usize)
 }
@@ -353,6 +355,7 @@ impl<'b> Event<'b> {
         self.cells().get(position as usize).map(|cell| self.batch.value(cell))
     }
 
+    #[inline]
     fn cells(self) -> &'b [Cell] {
         self.batch.cells.get(self.head.cells_start as usize..self.head.cells_end as usize).unwrap_or_default()
     }
@@ -424,6 +427,17 @@ impl<'b> Value<'b> {
     }
 }
 
+/// Appends `address` as its `Display` does.
+pub fn write_ip(out: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => write_v4(address, out),
+        IpAddr::V6(address) => {
+            let done = write!(out, "{address}");
+            debug_assert!(done.is_ok(), "writing to a string cannot fail");
+        }
+    }
+}
+
 fn write_v4(address: Ipv4Addr, out: &mut String) {
     for (index, octet) in address.octets().into_iter().enumerate() {
         if index > 0 {
@@ -464,5 +478,22 @@ impl<'b> List<'b> {
 impl PartialEq for List<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_display() {
+        let octets = [0, 1, 9, 10, 11, 99, 100, 101, 199, 200, 255];
+        let v4 = octets.map(|it| IpAddr::from([it, 255 - it, it / 2, 7]));
+        let v6 = ["::1", "2001:db8::7", "::ffff:192.0.2.1"].map(|it| it.parse::<IpAddr>().unwrap());
+        for address in v4.into_iter().chain(v6) {
+            let mut text = "x".to_owned();
+            write_ip(&mut text, address);
+            assert_eq!(text, format!("x{address}"));
+        }
     }
 }

@@ -26,7 +26,7 @@ mod time;
 mod writer;
 
 pub use crate::anomaly::{Anomalies, Anomaly};
-pub use crate::batch::{Event, EventBatch, List, Value};
+pub use crate::batch::{Event, EventBatch, List, Value, write_ip};
 pub use crate::finding::{
     Alert, AlertState, AlertUpdate, EVIDENCE_MAX, Entity, Finding, FindingOrigin, Resolution, RuleSummary,
     SAMPLE_BYTES_MAX, WordUnknown, sample_of,

@@ -24,11 +24,13 @@ impl FieldId {
     }
 
     /// The index among the batch's own names, if the name is local: usable as an index into a table per batch.
+    #[inline]
     pub const fn local_index(self) -> Option<u32> {
         if self.0 & Self::LOCAL_BIT == 0 { None } else { Some(self.0 & !Self::LOCAL_BIT) }
     }
 
     /// The position in [`Schema`], if the name is fixed: usable as an index into a table per field.
+    #[inline]
     pub const fn fixed_index(self) -> Option<usize> {
         if self.0 & Self::LOCAL_BIT == 0 { Some(self.0 as usize) } else { None }
     }

@@ -117,6 +117,7 @@ impl<'i> BatchWriter<'i> {
     pub fn begin(&mut self, original: &str, origin: u32, received_at: Timestamp, position: u64) {
         self.end();
         self.try_number = self.try_number.wrapping_add(1);
+        self.translations.begin();
         let arena_start = self.batch.arena.len();
         let original = self.text_cell(field::EVENT_ORIGINAL, original).unwrap_or(Cell {
             field: field::EVENT_ORIGINAL,
@@ -177,6 +178,7 @@ impl<'i> BatchWriter<'i> {
     pub fn rollback(&mut self) {
         let Some(open) = &mut self.open else { return };
         self.try_number = self.try_number.wrapping_add(1);
+        self.translations.begin();
         self.batch.cells.truncate(open.head.cells_start as usize);
         self.batch.arena.truncate(open.arena_start);
         self.words.forget_behind(open.arena_start);
@@ -230,13 +232,12 @@ impl<'i> BatchWriter<'i> {
         }
     }
 
-    /// What the key that begins `rest` means in `space`, if it is the one that followed the last translated key before,
-    /// and the length of the key, behind which a quote stands. `None` says nothing. That the event has the key is for
-    /// the caller to [note](Self::see).
+    /// What the key that begins `rest` means in `space`, if it is the one that came next when a record had the same
+    /// translated keys before it, and the length of the key, behind which a quote stands. `None` says nothing. That the
+    /// event has the key is for the caller to [note](Self::see).
     #[inline]
-    pub fn foretold(&mut self, space: u8, rest: &str) -> Option<(FieldId, u16, usize)> {
-        let (known, length) = self.translations.foretold(space, rest)?;
-        Some((known.id, known.tag, length))
+    pub fn foretold(&mut self, space: u8, rest: &[u8]) -> Option<(FieldId, u16, usize)> {
+        self.translations.foretold(space, rest)
     }
 
     #[cold]

@@ -20,8 +20,6 @@ const NESTING_MAX: usize = 32;
 const SKIP_NESTING_MAX: usize = 4_096;
 /// A dotted name longer than this ends as text under its parent's name ([`Anomaly::NestingTooDeep`]).
 const NAME_BYTES_MAX: usize = 512;
-/// Dotted names are rarely longer.
-const NAME_BYTES: usize = 128;
 
 /// The text is not a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +70,8 @@ pub(crate) fn read_object_as<'t>(
     text: &'t str,
     names: &mut impl Names<'t>,
 ) -> Result<(), Malformed> {
-    let (name, scratch) = (String::with_capacity(NAME_BYTES), String::new());
+    // Neither is needed by most objects.
+    let (name, scratch) = (String::new(), String::new());
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, names, name, scratch, decoder: Decoder::new() };
     reader.skip_space();
     reader.eat(b'{', Reason::NotAnObject)?;
@@ -100,7 +99,7 @@ pub(crate) trait Names<'t> {
     fn leaf(&mut self, writer: &mut BatchWriter<'_>, path: &mut String, key: &str, first: u8) -> Leaf;
 
     /// What the key means that begins `rest`, and its length, if that is already known.
-    fn foretold(&mut self, _writer: &mut BatchWriter<'_>, _rest: &str) -> Option<(FieldId, u16, usize)> {
+    fn foretold(&mut self, _writer: &mut BatchWriter<'_>, _rest: &[u8]) -> Option<(FieldId, u16, usize)> {
         None
     }
 
@@ -211,7 +210,7 @@ impl<'t, N: Names<'t>> Reader<'t, '_, N> {
         loop {
             self.skip_space();
             self.eat(b'"', Reason::KeyExpected)?;
-            match self.names.foretold(writer, self.text.get(self.at..).unwrap_or("")) {
+            match self.names.foretold(writer, self.bytes.get(self.at..).unwrap_or_default()) {
                 Some((id, tag, length)) => {
                     let key = self.slice(self.at, self.at + length);
                     self.at += length + 1;

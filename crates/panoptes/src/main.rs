@@ -15,6 +15,7 @@ mod health;
 mod journal;
 mod keys;
 mod live;
+mod memory;
 mod pipeline;
 mod reload;
 mod rules;
@@ -35,6 +36,7 @@ const FOUND: u8 = 1;
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::set_up();
     let cli = Cli::parse();
     start_diagnostics(cli.global.verbose);
     match commands::dispatch(cli) {

@@ -41,7 +41,7 @@ pub(crate) fn segments() -> anyhow::Result<bool> {
 
 fn of_store(name: &str) -> anyhow::Result<bool> {
     let arguments = ["bench", "--package", "panoptes-store", "--no-default-features", "--bench", name];
-    let mut bench = run::cargo();
+    let mut bench = run::measuring_cargo();
     if let Some(corpora) = run::corpora() {
         bench.env("PANOPTES_CORPORA", corpora.canonicalize()?);
     }

@@ -19,7 +19,7 @@ pub(crate) fn entities() -> anyhow::Result<bool> {
 }
 
 fn detect(name: &str, options: &[&str]) -> anyhow::Result<bool> {
-    let mut bench = run::cargo();
+    let mut bench = run::measuring_cargo();
     if let Some(corpora) = run::corpora() {
         bench.env("PANOPTES_CORPORA", corpora.canonicalize()?);
     }

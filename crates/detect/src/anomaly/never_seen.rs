@@ -113,10 +113,10 @@ fn empty_filter() -> BloomFilter {
     BloomFilter::with_false_pos(ERROR_RATE).seed(&SEED).expected_items(PATTERNS_MAX)
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredSource {
-    name: String,
-    bits: Vec<u64>,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct StoredSource<N, B> {
+    name: N,
+    bits: B,
     hashes: u32,
     patterns: u32,
     events: u64,
@@ -128,9 +128,17 @@ struct StoredSource {
 }
 
 /// What a checkpoint keeps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct NeverSeenState {
-    sources: Vec<StoredSource>,
+    sources: Vec<StoredSource<String, Vec<u64>>>,
+    touches: u64,
+    counters: NeverSeenCounters,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'s> {
+    sources: Vec<StoredSource<&'s str, &'s [u64]>>,
     touches: u64,
     counters: NeverSeenCounters,
 }
@@ -213,13 +221,14 @@ impl NeverSeen {
         }
     }
 
-    pub(crate) fn state(&self) -> NeverSeenState {
-        let mut sources: Vec<StoredSource> = self
+    /// Written as a [`NeverSeenState`].
+    pub(crate) fn state(&self) -> impl Serialize + '_ {
+        let mut sources: Vec<StoredSource<&str, &[u64]>> = self
             .sources
             .iter()
             .map(|(name, source)| StoredSource {
-                name: name.clone(),
-                bits: source.filter.as_slice().to_vec(),
+                name: name.as_str(),
+                bits: source.filter.as_slice(),
                 hashes: source.filter.num_hashes(),
                 patterns: source.patterns,
                 events: source.events,
@@ -231,7 +240,7 @@ impl NeverSeen {
             })
             .collect();
         sources.sort_unstable_by_key(|it| it.touched);
-        NeverSeenState { sources, touches: self.touches, counters: self.counters }
+        Written { sources, touches: self.touches, counters: self.counters }
     }
 
     pub(crate) fn restore(options: NeverSeenOptions, state: NeverSeenState) -> Self {

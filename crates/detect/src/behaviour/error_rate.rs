@@ -40,8 +40,8 @@ const QUIET: u32 = 6 * HOUR;
 
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let Some(is_error) = scene.facts.is_error() else { return };
-    let (at, id) = (scene.facts.at, scene.facts.event.id());
-    let (name, host) = (scene.facts.service.to_owned(), scene.facts.host.map(str::to_owned));
+    let facts = scene.facts;
+    let (at, id) = (facts.at, facts.event.id());
     let Some(service) = scene.service() else { return };
     let hour = at.0 / HOUR;
     if hour < service.hour {
@@ -79,6 +79,7 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     if !service.told.may_tell(1, at, QUIET) {
         return;
     }
+    let (name, host) = (facts.service.to_owned(), facts.host.map(str::to_owned));
     let (errors, records, hours) = (service.errors, service.records, service.hours);
     let evidence = service.evidence.ids(errors as usize);
     let reason = format!(

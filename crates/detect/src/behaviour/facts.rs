@@ -5,8 +5,10 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
 
-use panoptes_model::{Event, Value, content_hash, field};
+use panoptes_model::{Event, FieldId, Value, content_hash, field};
 
 use super::network;
 use super::time::At;
@@ -76,6 +78,80 @@ pub(super) struct Facts<'e> {
     pub(super) dataset: &'e str,
     /// For how many the record stands (`message repeated 5 times`).
     pub(super) times: u32,
+    read: Read<'e>,
+}
+
+/// The fields that are read of nearly every event: found in one pass, because each look-up of a field that is not there
+/// goes through all of the event.
+const READ: [FieldId; 24] = [
+    field::SOURCE_IP,
+    field::EVENT_CATEGORY,
+    field::EVENT_TYPE,
+    field::EVENT_OUTCOME,
+    field::EVENT_ACTION,
+    field::EVENT_DATASET,
+    field::SERVICE_NAME,
+    field::HOST_NAME,
+    field::USER_NAME,
+    field::USER_EFFECTIVE_NAME,
+    field::LOG_LEVEL,
+    field::PROCESS_NAME,
+    field::PROCESS_EXECUTABLE,
+    field::PROCESS_COMMAND_LINE,
+    field::PROCESS_PARENT_NAME,
+    field::PROCESS_PARENT_EXECUTABLE,
+    field::FILE_PATH,
+    field::URL_PATH,
+    field::HTTP_RESPONSE_STATUS_CODE,
+    field::HTTP_RESPONSE_BODY_BYTES,
+    field::SOURCE_BYTES,
+    field::NETWORK_BYTES,
+    field::DESTINATION_IP,
+    field::DESTINATION_PORT,
+];
+
+/// By the number of a field, its place in [`READ`], or [`NOWHERE`].
+static PLACES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let indices = || READ.iter().filter_map(|it| it.fixed_index());
+    let mut places = vec![NOWHERE; indices().max().map_or(0, |it| it + 1)];
+    for (index, place) in indices().zip(0..) {
+        if let Some(it) = places.get_mut(index) {
+            *it = place;
+        }
+    }
+    places
+});
+const NOWHERE: u8 = u8::MAX;
+
+fn place_of(places: &[u8], id: FieldId) -> Option<usize> {
+    places.get(id.fixed_index()?).filter(|it| **it != NOWHERE).map(|it| usize::from(*it))
+}
+
+/// An event, and where in it those fields are.
+#[derive(Clone, Copy)]
+struct Read<'e> {
+    event: Event<'e>,
+    found: [Option<NonZeroU32>; READ.len()],
+}
+
+impl<'e> Read<'e> {
+    fn of(event: Event<'e>) -> Self {
+        let (places, mut found) = (PLACES.as_slice(), [None; READ.len()]);
+        for (id, position) in event.field_ids().zip(1..) {
+            if let Some(it) = place_of(places, id).and_then(|it| found.get_mut(it)) {
+                // The first, as a look-up would find it.
+                *it = it.or(NonZeroU32::new(position));
+            }
+        }
+        Self { event, found }
+    }
+
+    fn get(&self, id: FieldId) -> Option<Value<'e>> {
+        match place_of(&PLACES, id) {
+            Some(place) => self.event.value_at((*self.found.get(place)?)?.get() - 1),
+            None => self.event.get(id),
+        }
+    }
 }
 
 /// The most that one record may stand for: the number is the sender's word.
@@ -100,11 +176,11 @@ fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or_default()
 }
 
-fn has(event: Event<'_>, id: panoptes_model::FieldId, word: &str) -> bool {
+fn has(event: &Read<'_>, id: FieldId, word: &str) -> bool {
     event.get(id).is_some_and(|value| value.each().any(|it| matches!(it, Value::Text(text) if text == word)))
 }
 
-fn text<'e>(event: Event<'e>, id: panoptes_model::FieldId) -> Option<&'e str> {
+fn text<'e>(event: &Read<'e>, id: FieldId) -> Option<&'e str> {
     match event.get(id)?.each().next()? {
         Value::Text(text) => Some(cut(text)).filter(|it| !it.is_empty() && *it != "-"),
         _ => None,
@@ -120,11 +196,7 @@ pub(super) fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-fn program<'e>(
-    event: Event<'e>,
-    name: panoptes_model::FieldId,
-    executable: panoptes_model::FieldId,
-) -> Option<&'e str> {
+fn program<'e>(event: &Read<'e>, name: FieldId, executable: FieldId) -> Option<&'e str> {
     let name = text(event, name).or_else(|| text(event, executable))?;
     Some(base_name(name)).filter(|it| !it.is_empty())
 }
@@ -136,7 +208,7 @@ fn is_system(user: &str) -> bool {
         || SYSTEM_USER_PREFIXES.iter().any(|it| user.starts_with(it))
 }
 
-fn what<'e>(event: Event<'e>, address: Option<IpAddr>) -> What<'e> {
+fn what<'e>(event: &Read<'e>, address: Option<IpAddr>) -> What<'e> {
     let success = match text(event, field::EVENT_OUTCOME) {
         Some("success") => Some(true),
         Some("failure") => Some(false),
@@ -177,7 +249,7 @@ fn what<'e>(event: Event<'e>, address: Option<IpAddr>) -> What<'e> {
         (event.get(field::DESTINATION_IP), event.get(field::DESTINATION_PORT))
         && let Ok(port) = u16::try_from(port)
     {
-        let blocked = match event.get_named("firewall.blocked") {
+        let blocked = match event.event.get_named("firewall.blocked") {
             Some(Value::Boolean(blocked)) => blocked,
             Some(Value::Text(blocked)) => blocked == "true",
             _ => false,
@@ -188,33 +260,50 @@ fn what<'e>(event: Event<'e>, address: Option<IpAddr>) -> What<'e> {
 }
 
 impl<'e> Facts<'e> {
-    pub(super) fn of(event: Event<'e>) -> Self {
-        let address = match event.get(field::SOURCE_IP) {
+    /// `repeat` is the field that says for how many the record stands.
+    pub(super) fn of(event: Event<'e>, repeat: Option<FieldId>) -> Self {
+        let read = &Read::of(event);
+        let address = match read.get(field::SOURCE_IP) {
             Some(Value::Ip(address)) => Some(address.to_canonical()),
             _ => None,
         };
-        let dataset = text(event, field::EVENT_DATASET).unwrap_or("");
-        let times = match event.get_named(crate::window::REPEAT) {
+        let dataset = text(read, field::EVENT_DATASET).unwrap_or("");
+        let times = match repeat.and_then(|it| event.get(it)) {
             Some(Value::Integer(times)) => u32::try_from(times).unwrap_or(1).clamp(1, TIMES_MAX),
             _ => 1,
         };
-        let user = text(event, field::USER_NAME).map(small).filter(|it| !is_system(it));
+        let user = text(read, field::USER_NAME).map(small).filter(|it| !is_system(it));
         Self {
             event,
             at: At::of(event.time()),
-            what: what(event, address),
+            what: what(read, address),
             user,
-            host: text(event, field::HOST_NAME),
+            host: text(read, field::HOST_NAME),
             address,
-            service: text(event, field::SERVICE_NAME).unwrap_or(dataset),
+            service: text(read, field::SERVICE_NAME).unwrap_or(dataset),
             dataset,
             times,
+            read: *read,
         }
+    }
+
+    /// The value of a field.
+    pub(super) fn get(&self, id: FieldId) -> Option<Value<'e>> {
+        self.read.get(id)
+    }
+
+    /// The address as text; empty if there is none.
+    pub(super) fn address_text(&self) -> String {
+        let mut text = String::new();
+        if let Some(address) = self.address {
+            panoptes_model::write_ip(&mut text, address);
+        }
+        text
     }
 
     /// Upper-case letters of the country that the address is in, as enrichment says.
     pub(super) fn country(&self) -> Option<&'e str> {
-        text(self.event, field::SOURCE_GEO_COUNTRY_ISO_CODE).filter(|it| it.len() == 2)
+        text(&self.read, field::SOURCE_GEO_COUNTRY_ISO_CODE).filter(|it| it.len() == 2)
     }
 
     /// Latitude and longitude, in any of the ways in which ECS lets a point be written.
@@ -272,7 +361,7 @@ impl<'e> Facts<'e> {
     pub(super) fn bytes(&self) -> u64 {
         let first =
             [field::SOURCE_BYTES, field::NETWORK_BYTES, field::HTTP_RESPONSE_BODY_BYTES].into_iter().find_map(|it| {
-                match self.event.get(it) {
+                match self.read.get(it) {
                     Some(Value::Integer(bytes)) => u64::try_from(bytes).ok(),
                     _ => None,
                 }
@@ -285,7 +374,7 @@ impl<'e> Facts<'e> {
         if let What::Request { status, .. } = self.what {
             return Some(status >= 500);
         }
-        let level = text(self.event, field::LOG_LEVEL)?;
+        let level = text(&self.read, field::LOG_LEVEL)?;
         Some(matches!(level, "error" | "critical" | "alert" | "emergency"))
     }
 }

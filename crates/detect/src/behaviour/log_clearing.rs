@@ -86,7 +86,7 @@ fn calls(command: &str, part: &str) -> bool {
 }
 
 fn text<'e>(scene: &Scene<'_, 'e>, id: panoptes_model::FieldId) -> &'e str {
-    match scene.facts.event.get(id) {
+    match scene.facts.get(id) {
         Some(Value::Text(text)) => text,
         _ => "",
     }
@@ -94,16 +94,19 @@ fn text<'e>(scene: &Scene<'_, 'e>, id: panoptes_model::FieldId) -> &'e str {
 
 /// `told` is when each host was last spoken of.
 pub(super) fn observe(scene: &mut Scene<'_, '_>, told: &mut super::profile::Told) {
-    let program = super::facts::base_name(text(scene, field::PROCESS_NAME)).to_lowercase();
-    if ROTATION.iter().any(|it| program == *it) || scene.facts.dataset.starts_with("windows.") {
+    let command = text(scene, field::PROCESS_COMMAND_LINE);
+    let is_deleted = text(scene, field::EVENT_ACTION) == "file_deleted";
+    if (command.is_empty() && !is_deleted) || scene.facts.dataset.starts_with("windows.") {
         return;
     }
-    let command = text(scene, field::PROCESS_COMMAND_LINE);
+    let program = super::facts::base_name(text(scene, field::PROCESS_NAME)).to_lowercase();
+    if ROTATION.iter().any(|it| program == *it) {
+        return;
+    }
     let reason = match why(command) {
         Some(why) => format!("`{}`: {why}", command.get(..command.floor_char_boundary(200)).unwrap_or_default()),
         None => {
             let path = text(scene, field::FILE_PATH);
-            let is_deleted = text(scene, field::EVENT_ACTION) == "file_deleted";
             if !is_deleted || !path.starts_with("/var/log/") || path.ends_with(".gz") {
                 return;
             }

@@ -136,11 +136,19 @@ pub struct BehaviourCounters {
 }
 
 /// What a checkpoint keeps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct BehaviourState {
     entities: StoreState,
     sources: SourcesState,
     logs_told: Told,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'b, E, S> {
+    entities: E,
+    sources: S,
+    logs_told: &'b Told,
 }
 
 #[derive(Debug)]
@@ -173,12 +181,9 @@ impl Behaviour {
         }
     }
 
-    pub(crate) fn state(&self) -> BehaviourState {
-        BehaviourState {
-            entities: self.entities.state(),
-            sources: self.sources.state(),
-            logs_told: self.logs_told.clone(),
-        }
+    /// Written as a [`BehaviourState`].
+    pub(crate) fn state(&self) -> impl Serialize + '_ {
+        Written { entities: self.entities.state(), sources: self.sources.state(), logs_told: &self.logs_told }
     }
 
     pub(crate) fn counters(&self) -> BehaviourCounters {
@@ -198,7 +203,7 @@ impl Behaviour {
         event: Event<'_>,
         frame: &Frame<'_>,
     ) {
-        let facts = Facts::of(event);
+        let facts = Facts::of(event, frame.repeat);
         let mut scene = Scene::set(&mut self.entities, &facts);
         guessing::observe(&mut scene);
         impossible_travel::observe(&mut scene);

@@ -12,7 +12,7 @@ use panoptes_model::{Severity, Value, field};
 use super::facts::{What, short};
 use super::kind::Kind;
 use super::network;
-use super::profile::{FLOWS_MAX, Flow, keep};
+use super::profile::{FLOWS_MAX, Flow, keep_newest};
 use super::scene::Scene;
 use super::time::{At, DAY, MINUTE, span_text};
 use super::usual::Standing;
@@ -55,7 +55,8 @@ const CLIENT_PORTS: u16 = 32_768;
 pub(super) const OWN_DAYS: u16 = 3;
 const QUIET: u32 = DAY;
 
-fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
+/// How many different values there are.
+pub(super) fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> usize {
     let mut values: Vec<T> = values.collect();
     values.sort_unstable();
     values.dedup();
@@ -67,10 +68,10 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     if !denied && port >= CLIENT_PORTS {
         return;
     }
-    let (at, id, name) = (scene.facts.at, scene.facts.event.id(), scene.address_text());
+    let facts = scene.facts;
+    let (at, id) = (facts.at, facts.event.id());
     let is_own = scene.facts.address.is_some_and(network::is_private);
-    let is_ruled =
-        matches!(scene.facts.event.get(field::EVENT_ACTION), Some(Value::Text("packet_denied" | "packet_logged")));
+    let is_ruled = matches!(scene.facts.get(field::EVENT_ACTION), Some(Value::Text("packet_denied" | "packet_logged")));
     let Some(address) = scene.address() else { return };
     let target = short(&to.to_string());
     let same = |it: &&Flow| it.to == target && it.port == port && at.since(it.at) < MINUTE;
@@ -78,7 +79,7 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     if address.flows.iter().rev().take(8).any(|it| same(&it)) {
         return;
     }
-    keep(&mut address.flows, FLOWS_MAX, Flow { at, to: target, port, denied });
+    keep_newest(&mut address.flows, FLOWS_MAX, Flow { at, to: target, port, denied });
     address.evidence.add(id);
     if address.flows.len() < PORTS_FAST_MIN.min(HOSTS_FAST_MIN) {
         return;
@@ -112,7 +113,7 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     if is_known_scanner(is_own, &mut address.scans, what, at) {
         return;
     }
-    let evidence = address.evidence.ids(count);
+    let (evidence, name) = (address.evidence.ids(count), facts.address_text());
     let (entities, tried) = if std::ptr::eq(kind, &PORTS) {
         (
             vec![("destination.ip", to.to_string()), ("source.ip", name.clone())],

@@ -1,11 +1,13 @@
 //! What is remembered of each kind of entity. Everything here is bounded and counted by [`Profile::heap_bytes`].
 
+use std::collections::VecDeque;
+
 use panoptes_model::{EVIDENCE_MAX, EventId};
 use serde::{Deserialize, Serialize};
 
 use super::facts::Short;
 use super::time::At;
-use super::usual::{Daily, Hours, Values, heap_bytes, push};
+use super::usual::{Daily, Hours, Values, heap_bytes, heap_bytes_of, push};
 
 /// How many of the last failed logins an address, a user or a service remembers. Older ones make room.
 pub(super) const ATTEMPTS_MAX: usize = 64;
@@ -25,6 +27,17 @@ pub(super) fn keep<T>(all: &mut Vec<T>, max: usize, item: T) {
         all.remove(0);
     }
     push(all, item);
+}
+
+/// The same, of a list that is long enough for moving it to cost.
+pub(super) fn keep_newest<T>(all: &mut VecDeque<T>, max: usize, item: T) {
+    if all.len() >= max {
+        all.pop_front();
+    }
+    if all.len() == all.capacity() {
+        all.reserve_exact((all.len() / 2).max(2));
+    }
+    all.push_back(item);
 }
 
 /// A small set that stops counting when it is full.
@@ -52,6 +65,11 @@ impl Few {
 pub(super) struct Told(Vec<(u8, At)>);
 
 impl Told {
+    /// Whether [`may_tell`](Self::may_tell) would agree.
+    pub(super) fn would_tell(&self, what: u8, at: At, quiet: u32) -> bool {
+        self.0.iter().find(|it| it.0 == what).is_none_or(|known| at.since(known.1) >= quiet)
+    }
+
     /// Whether `quiet` seconds have passed since this was last said; if so, it is said now.
     pub(super) fn may_tell(&mut self, what: u8, at: At, quiet: u32) -> bool {
         if let Some(known) = self.0.iter_mut().find(|it| it.0 == what) {
@@ -153,8 +171,8 @@ pub(super) struct Address {
     pub(super) loud: At,
     /// Who got in from here.
     pub(super) users: Few,
-    pub(super) flows: Vec<Flow>,
-    pub(super) pages: Vec<Page>,
+    pub(super) flows: VecDeque<Flow>,
+    pub(super) pages: VecDeque<Page>,
     /// Which kinds of secrets were asked for, and when.
     pub(super) secrets: Vec<(u8, At)>,
     /// Days on which it scanned, by kind of scan.
@@ -230,8 +248,8 @@ impl Profile {
                 size_of::<Address>()
                     + heap_bytes(&it.attempts)
                     + heap_bytes(&it.users.0)
-                    + heap_bytes(&it.flows)
-                    + heap_bytes(&it.pages)
+                    + heap_bytes_of::<Flow>(it.flows.len())
+                    + heap_bytes_of::<Page>(it.pages.len())
                     + heap_bytes(&it.secrets)
                     + it.scans.heap_bytes()
                     + heap_bytes(&it.evidence.0)

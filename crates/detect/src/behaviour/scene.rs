@@ -104,8 +104,8 @@ impl Taking<'_, '_> {
     }
 
     fn address(&mut self) -> Option<Taken> {
-        let address = self.facts.address?.to_string();
-        Some(self.take("address", &address, || Profile::Address(Box::default())))
+        self.facts.address?;
+        Some(self.take("address", &self.facts.address_text(), || Profile::Address(Box::default())))
     }
 
     fn host(&mut self) -> Option<Taken> {
@@ -196,7 +196,7 @@ impl<'s, 'e> Scene<'s, 'e> {
     }
 
     pub(super) fn address_text(&self) -> String {
-        self.facts.address.map(|it| it.to_string()).unwrap_or_default()
+        self.facts.address_text()
     }
 
     /// Says something that rests on the event at hand alone.

@@ -111,9 +111,18 @@ struct Source {
 }
 
 /// What a checkpoint keeps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct SourcesState {
     all: Vec<(u128, Source)>,
+    touches: u64,
+    checked: At,
+    heard: At,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<'s> {
+    all: Vec<(u128, &'s Source)>,
     touches: u64,
     checked: At,
     heard: At,
@@ -126,6 +135,8 @@ pub(super) struct Sources {
     checked: At,
     /// The clock of the newest frame.
     heard: At,
+    /// The stream of the event before.
+    last: u128,
 }
 
 fn place(hour: u32) -> (usize, usize) {
@@ -290,9 +301,14 @@ impl Sources {
     ) {
         self.touches += 1;
         let (name, host) = (crate::finding::source_of(event), host.unwrap_or_default());
-        let key = content_hash(&[name.as_bytes(), host.as_bytes()]);
         let at = At::of(event.time());
-        if !self.all.contains_key(&key) {
+        // Events of one stream come in runs.
+        let is_last = self.all.get(&self.last).is_some_and(|it| it.name == name && it.host == host);
+        if !is_last {
+            self.last = content_hash(&[name.as_bytes(), host.as_bytes()]);
+        }
+        let key = self.last;
+        if !is_last && !self.all.contains_key(&key) {
             self.forget_surplus();
             self.all.insert(key, Source::new(name, host, at, now, event.id()));
         }
@@ -385,10 +401,11 @@ impl Sources {
         }
     }
 
-    pub(super) fn state(&self) -> SourcesState {
-        let mut all: Vec<(u128, Source)> = self.all.iter().map(|(key, it)| (*key, it.clone())).collect();
+    /// Written as a [`SourcesState`].
+    pub(super) fn state(&self) -> impl Serialize + '_ {
+        let mut all: Vec<(u128, &Source)> = self.all.iter().map(|(key, it)| (*key, it)).collect();
         all.sort_unstable_by_key(|it| it.1.touched);
-        SourcesState { all, touches: self.touches, checked: self.checked, heard: self.heard }
+        Written { all, touches: self.touches, checked: self.checked, heard: self.heard }
     }
 
     pub(super) fn restore(state: SourcesState) -> Self {
@@ -397,6 +414,7 @@ impl Sources {
             touches: state.touches,
             checked: state.checked,
             heard: state.heard,
+            last: 0,
         }
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::Profile;
 use super::time::At;
+use crate::stored::Sequence;
 
 /// On how many different days somebody must have been there to be a resident.
 const RESIDENT_DAYS: u16 = 3;
@@ -68,10 +69,18 @@ pub struct EntityCounters {
 }
 
 /// What a checkpoint keeps: both queues, the entity that was quiet longest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct StoreState {
     newcomers: Vec<(u128, Entity)>,
     residents: Vec<(u128, Entity)>,
+    counters: EntityCounters,
+}
+
+/// The same, borrowed.
+#[derive(Serialize)]
+struct Written<N, R> {
+    newcomers: N,
+    residents: R,
     counters: EntityCounters,
 }
 
@@ -248,20 +257,21 @@ impl Store {
         }
     }
 
-    fn queue_state(&self, queue: &Queue) -> Vec<(u128, Entity)> {
-        let mut all = Vec::with_capacity(queue.count);
+    /// All of a queue, the one that was quiet longest first.
+    fn queued(&self, queue: Queue) -> impl Iterator<Item = (u128, &Entity)> {
         let mut next = queue.oldest;
-        while let Some(slot) = self.slots.get(next as usize) {
-            all.push((slot.key, slot.entity.clone()));
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(next as usize)?;
             next = slot.newer;
-        }
-        all
+            Some((slot.key, &slot.entity))
+        })
     }
 
-    pub(super) fn state(&self) -> StoreState {
-        StoreState {
-            newcomers: self.queue_state(&self.newcomers),
-            residents: self.queue_state(&self.residents),
+    /// Written as a [`StoreState`].
+    pub(super) fn state(&self) -> impl Serialize + '_ {
+        Written {
+            newcomers: Sequence(|| self.queued(self.newcomers)),
+            residents: Sequence(|| self.queued(self.residents)),
             counters: self.counters,
         }
     }

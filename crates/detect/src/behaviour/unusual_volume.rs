@@ -56,8 +56,9 @@ fn megabytes(bytes: f32) -> String {
 }
 
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
-    let (at, bytes) = (scene.facts.at, scene.facts.bytes() as f32);
-    let name = scene.user_name();
+    let facts = scene.facts;
+    let (at, bytes) = (facts.at, facts.bytes() as f32);
+    let name = facts.user.as_deref().unwrap_or_default();
     let (mut said, mut entities, mut is_told) = (None, Vec::new(), false);
     if let Some(user) = scene.user()
         && !name.is_empty()
@@ -68,27 +69,31 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
         }
         if is_unusual(&user.bytes, BYTES_MIN) {
             user.bytes.flag();
-            said = Some(reason(&name, &user.bytes, megabytes));
+            said = Some(reason(name, &user.bytes, megabytes));
         } else if is_unusual(&user.events, EVENTS_MIN) {
             user.events.flag();
-            said = Some(reason(&name, &user.events, |it| format!("{it:.0} events")));
+            said = Some(reason(name, &user.events, |it| format!("{it:.0} events")));
         }
         is_told = user.bytes.is_flagged();
-        entities = vec![("user.name", name)];
+        if said.is_some() {
+            entities = vec![("user.name", name.to_owned())];
+        }
     }
     let is_own = scene.facts.address.is_some_and(network::is_private);
-    if is_own && bytes > 0.0 && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. }) {
-        let address_name = scene.address_text();
-        if let Some(address) = scene.address() {
-            address.bytes.add(at, bytes);
-            // What a user carried from there was told under his name.
-            if is_told {
-                address.bytes.flag();
-            } else if said.is_none() && is_unusual(&address.bytes, BYTES_MIN) {
-                address.bytes.flag();
-                said = Some(reason(&address_name, &address.bytes, megabytes));
-                entities = vec![("source.ip", address_name)];
-            }
+    if is_own
+        && bytes > 0.0
+        && matches!(scene.facts.what, What::Flow { .. } | What::Request { .. })
+        && let Some(address) = scene.address()
+    {
+        address.bytes.add(at, bytes);
+        // What a user carried from there was told under his name.
+        if is_told {
+            address.bytes.flag();
+        } else if said.is_none() && is_unusual(&address.bytes, BYTES_MIN) {
+            address.bytes.flag();
+            let address_name = facts.address_text();
+            said = Some(reason(&address_name, &address.bytes, megabytes));
+            entities = vec![("source.ip", address_name)];
         }
     }
     if let Some(said) = said {

@@ -32,7 +32,12 @@ pub(super) fn push<T>(all: &mut Vec<T>, item: T) {
 
 /// What `all`, grown by [`push`], takes at most.
 pub(super) fn heap_bytes<T>(all: &[T]) -> usize {
-    if all.is_empty() { 0 } else { (all.len() + (all.len() / 2).max(2)) * size_of::<T>() }
+    heap_bytes_of::<T>(all.len())
+}
+
+/// The same, of so many.
+pub(super) fn heap_bytes_of<T>(length: usize) -> usize {
+    if length == 0 { 0 } else { (length + (length / 2).max(2)) * size_of::<T>() }
 }
 
 /// What a value is to its entity.

@@ -9,11 +9,11 @@
 
 use panoptes_model::{Severity, Value, field};
 
-use super::facts::{What, short};
+use super::facts::{Facts, What, short};
 use super::kind::Kind;
 use super::network;
-use super::port_scan::is_known_scanner;
-use super::profile::{PAGES_MAX, Page, keep};
+use super::port_scan::{distinct, is_known_scanner};
+use super::profile::{PAGES_MAX, Page, keep, keep_newest};
 use super::scene::Scene;
 use super::time::{DAY, MINUTE, span_text};
 
@@ -90,26 +90,30 @@ fn secret(path: &str) -> Option<u8> {
     SECRET_PATHS.iter().position(|parts| parts.iter().any(|it| path.contains(it))).map(|it| it as u8)
 }
 
+/// Whether a page asks for it by itself.
+fn is_part(path: &str) -> bool {
+    let ends = |part: &&str| {
+        let end = path.len().checked_sub(part.len()).and_then(|it| path.as_bytes().get(it..));
+        end.is_some_and(|it| it.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    PARTS.iter().any(ends)
+}
+
+fn is_crawler(facts: &Facts<'_>) -> bool {
+    let Some(Value::Text(agent)) = facts.event.get(field::USER_AGENT_ORIGINAL) else { return false };
+    let agent = agent.to_lowercase();
+    CRAWLERS.iter().any(|it| agent.contains(it))
+}
+
 pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     let What::Request { status, path } = scene.facts.what else { return };
-    let (at, id, name) = (scene.facts.at, scene.facts.event.id(), scene.address_text());
-    let is_own = scene.facts.address.is_some_and(network::is_private);
-    let is_crawler = match scene.facts.event.get(field::USER_AGENT_ORIGINAL) {
-        Some(Value::Text(agent)) => {
-            let agent = agent.to_lowercase();
-            CRAWLERS.iter().any(|it| agent.contains(it))
-        }
-        _ => false,
-    };
-    let small = path.to_lowercase();
-    let page = Page {
-        at,
-        path: short(path),
-        is_missing: matches!(status, 400 | 403..=405 | 410),
-        is_part: PARTS.iter().any(|it| small.ends_with(it)),
-    };
+    let facts = scene.facts;
+    let (at, id) = (facts.at, facts.event.id());
+    let is_own = facts.address.is_some_and(network::is_private);
+    let is_missing = matches!(status, 400 | 403..=405 | 410);
+    let page = Page { at, path: short(path), is_missing, is_part: is_part(path) };
     let Some(address) = scene.address() else { return };
-    keep(&mut address.pages, PAGES_MAX, page);
+    keep_newest(&mut address.pages, PAGES_MAX, page);
     let mut said = None;
     // A path that leads somewhere is no search: a site may have a folder of this name.
     if (400..500).contains(&status)
@@ -123,6 +127,7 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
             && address.told.may_tell(7, at, QUIET)
             && !is_known_scanner(is_own, &mut address.scans, 7, at)
         {
+            let name = facts.address_text();
             let reason = format!(
                 "{name} asked for {count} kinds of files that hold secrets within {}, last for {path}; {SECRETS_MIN} are told",
                 span_text(DAY)
@@ -133,13 +138,16 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
     }
     if said.is_none() && page.is_missing && !page.is_part {
         address.evidence.add(id);
-        let today: Vec<&Page> = address.pages.iter().filter(|it| at.since(it.at) <= DAY).collect();
-        let mut missing: Vec<_> = today.iter().filter(|it| it.is_missing && !it.is_part).map(|it| it.path).collect();
-        let share = missing.len() as f32 / today.len().max(1) as f32;
-        let minute = today.iter().filter(|it| it.is_missing && at.since(it.at) <= MINUTE).count();
-        missing.sort_unstable();
-        missing.dedup();
-        let count = missing.len();
+    }
+    // In a time of quiet nothing would be said, whatever was counted.
+    if said.is_none() && page.is_missing && !page.is_part && address.told.would_tell(8, at, QUIET) {
+        let today = || address.pages.iter().filter(|it| at.since(it.at) <= DAY);
+        let missing = || today().filter(|it| it.is_missing && !it.is_part);
+        let (all, found) = (today().count(), missing().count());
+        let share = found as f32 / all.max(1) as f32;
+        let minute = today().filter(|it| it.is_missing && at.since(it.at) <= MINUTE).count();
+        let count = if found >= MISSING_MIN { distinct(missing().map(|it| it.path)) } else { found };
+        let first = today().next().map_or(at, |it| it.at);
         if minute >= RULED_PER_MINUTE {
             address.told.may_tell(8, at, QUIET);
         } else if count >= MISSING_MIN
@@ -147,42 +155,39 @@ pub(super) fn observe(scene: &mut Scene<'_, '_>) {
             && address.told.may_tell(8, at, QUIET)
             && !is_known_scanner(is_own, &mut address.scans, 8, at)
         {
+            let name = facts.address_text();
             let reason = format!(
                 "{name} asked for {count} different pages that are not there within {}, {:.0} % of all its requests; \
                  {MISSING_MIN} are told",
                 span_text(DAY),
                 share * 100.0
             );
-            let first = today.first().map_or(at, |it| it.at);
             said = Some((&SEARCH, reason, first, count, address.evidence.ids(count)));
         }
     }
     let may_be_full = address.pages.len() >= CRAWLED_MIN;
-    if said.is_none() && may_be_full && !is_crawler && !page.is_part {
-        let recent: Vec<&Page> = address.pages.iter().filter(|it| at.since(it.at) <= CRAWL).collect();
-        if recent.len() >= CRAWLED_MIN {
-            let parts = recent.iter().filter(|it| it.is_part).count();
-            let mut pages: Vec<_> =
-                recent.iter().filter(|it| !it.is_part && !it.is_missing).map(|it| it.path).collect();
-            pages.sort_unstable();
-            pages.dedup();
-            if pages.len() >= CRAWLED_MIN
-                && parts as f32 <= PARTS_SHARE_MAX * recent.len() as f32
+    if said.is_none() && may_be_full && !page.is_part && address.told.would_tell(9, at, QUIET) {
+        let recent = || address.pages.iter().filter(|it| at.since(it.at) <= CRAWL);
+        let pages = || recent().filter(|it| !it.is_part && !it.is_missing);
+        let (all, parts) = (recent().count(), recent().filter(|it| it.is_part).count());
+        if pages().count() >= CRAWLED_MIN && parts as f32 <= PARTS_SHARE_MAX * all as f32 && !is_crawler(facts) {
+            let count = distinct(pages().map(|it| it.path));
+            let first = recent().next().map_or(at, |it| it.at);
+            if count >= CRAWLED_MIN
                 && address.told.may_tell(9, at, QUIET)
                 && !is_known_scanner(is_own, &mut address.scans, 9, at)
             {
+                let name = facts.address_text();
                 let reason = format!(
-                    "{name} asked for {} different pages within {} and for {parts} images, styles or scripts; \
+                    "{name} asked for {count} different pages within {} and for {parts} images, styles or scripts; \
                      {CRAWLED_MIN} are told",
-                    pages.len(),
                     span_text(CRAWL)
                 );
-                let first = recent.first().map_or(at, |it| it.at);
-                said = Some((&CRAWLING, reason, first, pages.len(), address.evidence.ids(1)));
+                said = Some((&CRAWLING, reason, first, count, address.evidence.ids(1)));
             }
         }
     }
     if let Some((kind, reason, first, count, evidence)) = said {
-        scene.claim_of(kind, vec![("source.ip", name)], reason, first, count as u64, evidence);
+        scene.claim_of(kind, vec![("source.ip", facts.address_text())], reason, first, count as u64, evidence);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use panoptes_model::{Timestamp, content_hash};
 use rsigma_parser::{
@@ -124,6 +125,7 @@ pub(crate) struct Correlation {
     pub(crate) timespan_text: String,
     pub(crate) window: Mode,
     predicates: Vec<(ConditionOperator, i64)>,
+    condition_text: OnceLock<String>,
     sentence: Option<Sentence>,
     /// Of `value_percentile`; 50 is the median.
     pub(crate) percentile: u32,
@@ -178,7 +180,11 @@ impl Correlation {
     }
 
     /// The condition in words: `at least 5`.
-    pub(crate) fn condition_text(&self) -> String {
+    pub(crate) fn condition_text(&self) -> &str {
+        self.condition_text.get_or_init(|| self.condition_in_words())
+    }
+
+    fn condition_in_words(&self) -> String {
         let parts: Vec<String> = self
             .predicates
             .iter()
@@ -293,6 +299,7 @@ pub(crate) fn compile<'r>(
         window,
         least: least(kind, &predicates),
         predicates,
+        condition_text: OnceLock::new(),
         sentence,
         percentile,
         fingerprint: content_hash(&parts),

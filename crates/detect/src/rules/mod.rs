@@ -183,7 +183,7 @@ impl RuleSet {
             members: correlation.members.iter().map(|it| it.rule as usize).collect(),
             group_by: correlation.group_by.clone(),
             timespan: correlation.timespan_text.clone(),
-            condition: correlation.condition_text(),
+            condition: correlation.condition_text().to_owned(),
         })
     }
 

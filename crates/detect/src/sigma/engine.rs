@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use hashbrown::HashMap;
+use memchr::memmem;
 use panoptes_model::{Event, EventBatch, FieldId, Schema, Value, field};
 
 use super::decode;
@@ -21,8 +22,8 @@ use super::ir::{KEYWORD, Node, Program, Reference, Symbol, TextOp};
 use super::mapping::{Mapping, is_everything};
 use super::memo::{Memo, Recalled};
 use super::plan::{Asked, Keywords, Plan, PlannedField, SAMPLE_EVENTS_MIN, Shared};
-use super::router::{EVERYTHING, Looked, Router, Routes};
-use super::text::{fold_bytes_into, fold_into, folded};
+use super::router::{EVERYTHING, Looked, Recent, Router, Routes};
+use super::text::{fold_into, folded};
 use super::{Matcher, URL_DECODED};
 
 /// How many plans are kept. Reaching it forgets them all; they are made anew when events need them.
@@ -56,7 +57,11 @@ pub(crate) struct Engine {
     by_source: Vec<Vec<u32>>,
     /// Names of event fields by slot.
     slots: Vec<Box<str>>,
+    /// All of them in small letters, one in a line.
+    folded_names: String,
     slot_by_name: HashMap<Box<str>, u32>,
+    /// The slot of the decoded target of a request, if some rule asks for it.
+    decoded_slot: Option<u32>,
     plans: RwLock<Plans>,
     bindings: RwLock<Vec<Arc<Binding>>>,
     /// One for each thread that evaluates at the same time.
@@ -74,13 +79,41 @@ struct Plans {
 /// Where a schema's fields are.
 struct Binding {
     schema: Arc<Schema>,
-    /// By fixed index of the field: its slot and one, or 0.
-    slot_of_fixed: Vec<u32>,
+    /// By fixed index of the field.
+    uses: Vec<Use>,
     /// Names that the schema does not know: looked up in each batch.
     missing: Vec<u32>,
     answered: Vec<(u32, FieldId)>,
     /// By fixed index: whether the field says something of the event that no text of the record does.
     is_own: Vec<bool>,
+}
+
+/// What a field is for: its slot and its number among those that routing asks for, each plus one; 0 for none.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    slot: u32,
+    tested: u16,
+}
+
+/// What finds the plan of an event.
+#[derive(Default)]
+struct Routing {
+    recent: Recent<Arc<Plan>>,
+    routes: Routes<Arc<Plan>>,
+    looked: Looked,
+    seen: Vec<(u16, u32)>,
+    /// The fields of the event at hand that routing may ask for.
+    tested: Vec<Tested>,
+    /// The dataset that came last, and what is asked of its events.
+    dataset: Option<String>,
+    mask: u64,
+}
+
+/// A field that routing may ask for.
+#[derive(Clone, Copy)]
+struct Tested {
+    number: u16,
+    slotted: Slotted,
 }
 
 /// What a thread needs while it evaluates.
@@ -94,12 +127,10 @@ struct Scratch {
     woken: Vec<u32>,
     field: FieldScratch,
     memo: Memo,
-    routes: Routes<Arc<Plan>>,
-    looked: Looked,
-    /// Of the plans that `routes` leads to.
+    routing: Routing,
+    /// Of the plans that `routing` leads to.
     plans_version: u32,
     batches: u32,
-    seen: Vec<(u16, u32)>,
     text: String,
     folded: String,
     searched: Vec<u8>,
@@ -157,6 +188,8 @@ impl Engine {
             router,
             rules,
             by_source,
+            folded_names: slots.join("\n").to_ascii_lowercase(),
+            decoded_slot: slot_by_name.get(URL_DECODED).copied(),
             slots,
             slot_by_name,
             plans: RwLock::default(),
@@ -189,7 +222,7 @@ impl Engine {
         }
         let mut binding = Binding {
             schema: Arc::clone(schema),
-            slot_of_fixed: Vec::new(),
+            uses: Vec::new(),
             missing: Vec::new(),
             answered: Vec::new(),
             is_own: Vec::new(),
@@ -203,11 +236,11 @@ impl Engine {
                 binding.answered.push((slot, id));
             }
             let Some(index) = id.fixed_index() else { continue };
-            if binding.slot_of_fixed.len() <= index {
-                binding.slot_of_fixed.resize(index + 1, 0);
+            if binding.uses.len() <= index {
+                binding.uses.resize(index + 1, Use::default());
             }
-            if let Some(entry) = binding.slot_of_fixed.get_mut(index) {
-                *entry = slot + 1;
+            if let Some(entry) = binding.uses.get_mut(index) {
+                *entry = Use { slot: slot + 1, tested: self.router.tested(slot) };
             }
         }
         binding.is_own = schema.names().map(is_own).collect();
@@ -236,15 +269,15 @@ impl Engine {
         plan
     }
 
-    /// Has the rules of `plan`, of events with this `seen`, wait for what was rare among the events that it noted.
-    fn replan(&self, seen: &[(u16, u32)], plan: &Arc<Plan>, sample_events: u32) {
-        let sources = self.router.sources(seen);
+    /// Has the rules of `plan` wait for what was rare among the events that it noted.
+    fn replan(&self, plan: &Arc<Plan>, sample_events: u32) {
+        let sources = &*plan.sources;
         let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have done it.
-        if plans.by_sources.get(&sources).is_some_and(|it| Arc::ptr_eq(it, plan)) {
+        if plans.by_sources.get(sources).is_some_and(|it| Arc::ptr_eq(it, plan)) {
             let observed = plan.observed();
-            let plan = Arc::new(self.make_plan(&sources, &mut plans.shared, sample_events, Some(&observed)));
-            plans.by_sources.insert(sources, plan);
+            let made = Arc::new(self.make_plan(sources, &mut plans.shared, sample_events, Some(&observed)));
+            plans.by_sources.insert(sources.to_vec(), made);
             plans.version = plans.version.wrapping_add(1);
         }
     }
@@ -288,8 +321,8 @@ impl Engine {
         });
         let slots = |symbol: Symbol| slots_of.get(&symbol).cloned().unwrap_or_default();
         // What is part of a field's name is part of most records that have it.
-        let common = |piece: &str| self.slots.iter().any(|it| holds_folded(it, piece));
-        Plan::build(&self.program, rules, slots, shared, sample_events, &common)
+        let common = |piece: &str| memmem::find(self.folded_names.as_bytes(), piece.as_bytes()).is_some();
+        Plan::build(&self.program, sources, rules, slots, shared, sample_events, &common)
     }
 
     /// Calls `hit` with the index of every event and of every rule that it matches: events in order, rules in order.
@@ -315,38 +348,37 @@ impl Engine {
         let version = self.plans.read().unwrap_or_else(PoisonError::into_inner).version;
         if scratch.plans_version != version {
             scratch.plans_version = version;
-            scratch.routes = Routes::default();
+            scratch.routing = Routing::default();
         }
+        let mut routing = std::mem::take(&mut scratch.routing);
         let is_sampled = scratch.batches % SAMPLE_PERIOD < SAMPLE_BATCHES;
         scratch.batches = scratch.batches.wrapping_add(1);
         let mut values: Vec<Slotted> = Vec::with_capacity(64);
         let mut matched: Vec<u32> = Vec::new();
         for (index, event) in (0..).zip(batch.events()) {
             values.clear();
-            self.read(&mut values, &mut scratch, event, &binding, &local);
-            let plan = self.route(&mut scratch);
-            if plan.is_empty {
-                continue;
-            }
-            let decoded = self.decoded(&plan, event);
+            self.read(&mut values, &mut routing.tested, event, &binding, &local);
+            let Some(plan) = self.route(&mut routing, event).filter(|it| !it.is_empty) else { continue };
+            let decoded = self.decoded(plan, event);
             let view = View {
                 event,
                 values: &values,
                 decoded: decoded.as_ref().map(|(slot, text)| (*slot, &**text)),
                 is_own: &binding.is_own,
             };
-            self.evaluate_event(&mut scratch, &plan, &view, &mut matched);
+            self.evaluate_event(&mut scratch, plan, &view, &mut matched);
             if is_sampled
                 && let Some(sample_events) =
                     plan.note(|item| scratch.items.get(item as usize) == Some(&scratch.generation))
             {
-                self.replan(&scratch.seen, &plan, sample_events);
+                self.replan(plan, sample_events);
             }
             matched.sort_unstable();
             for rule in matched.drain(..) {
                 hit(index, rule);
             }
         }
+        scratch.routing = routing;
         self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 
@@ -364,64 +396,99 @@ impl Engine {
         self.router.sources(&seen)
     }
 
-    /// Collects the values of fields that have a slot, and what routing asks of them.
+    /// Collects the fields that have a slot, and those that routing may ask for.
     #[inline]
     fn read(
         &self,
         values: &mut Vec<Slotted>,
-        scratch: &mut Scratch,
+        tested: &mut Vec<Tested>,
         event: Event<'_>,
         binding: &Binding,
         local: &HashMap<u32, u32>,
     ) {
-        scratch.seen.clear();
-        let mask = match event.get(field::EVENT_DATASET) {
-            Some(Value::Text(dataset)) => self.router.mask(dataset),
-            Some(_) => EVERYTHING,
-            None => self.router.general_mask(),
-        };
+        tested.clear();
         for (position, id) in (0..).zip(event.field_ids()) {
-            let slot = match id.fixed_index() {
-                Some(index) => match binding.slot_of_fixed.get(index).and_then(|it| it.checked_sub(1)) {
-                    Some(slot) => slot,
-                    None => continue,
-                },
+            let used = match id.fixed_index() {
+                Some(index) => binding.uses.get(index).copied().unwrap_or_default(),
                 None if local.is_empty() => continue,
                 None => match id.local_index().and_then(|it| local.get(&it)) {
-                    Some(slot) => *slot,
+                    Some(slot) => Use { slot: slot + 1, tested: self.router.tested(*slot) },
                     None => continue,
                 },
             };
-            if self.router.is_tested(slot, mask)
-                && let Some(value) = event.value_at(position)
-            {
-                self.router.look(&mut scratch.seen, &mut scratch.looked, slot, value);
+            let Some(slot) = used.slot.checked_sub(1) else { continue };
+            let slotted = Slotted { slot, place: Place::At(position) };
+            values.push(slotted);
+            if let Some(number) = used.tested.checked_sub(1) {
+                tested.push(Tested { number, slotted });
             }
-            values.push(Slotted { slot, place: Place::At(position) });
         }
         for (slot, id) in &binding.answered {
-            if let Some(value) = event.get(*id) {
-                self.router.look(&mut scratch.seen, &mut scratch.looked, *slot, value);
-                values.push(Slotted { slot: *slot, place: Place::Answered(*id) });
+            let slotted = Slotted { slot: *slot, place: Place::Answered(*id) };
+            if slotted.value(event).is_some() {
+                values.push(slotted);
+                tested.extend(self.router.tested(*slot).checked_sub(1).map(|number| Tested { number, slotted }));
             }
         }
-        scratch.seen.sort_unstable();
-        scratch.seen.dedup();
     }
 
+    /// The plan of `event`, whose tested fields were [read](Self::read).
     #[inline]
-    fn route(&self, scratch: &mut Scratch) -> Arc<Plan> {
-        if let Some(plan) = scratch.routes.get(&scratch.seen) {
-            return Arc::clone(plan);
+    fn route<'r>(&self, routing: &'r mut Routing, event: Event<'_>) -> Option<&'r Arc<Plan>> {
+        let Routing { recent, tested, dataset, mask, .. } = routing;
+        let is_dataset = |it: &&Tested| self.router.dataset == Some(it.number);
+        let mask = match tested.iter().find(is_dataset).and_then(|it| it.slotted.value(event)) {
+            Some(Value::Text(text)) => {
+                if dataset.as_deref() != Some(text) {
+                    text.clone_into(dataset.get_or_insert_default());
+                    *mask = self.router.mask(text);
+                }
+                *mask
+            }
+            Some(_) => EVERYTHING,
+            None => self.router.general_mask(),
+        };
+        tested.retain(|it| Router::is_asked(it.number, mask));
+        recent.begin();
+        for it in &*tested {
+            if let Some(value) = it.slotted.value(event) {
+                recent.add(it.number, value);
+            }
         }
-        let plan = self.plan(&self.router.sources(&scratch.seen));
-        scratch.routes.keep(&scratch.seen, Arc::clone(&plan));
-        plan
+        let (place, is_known) = recent.find();
+        if !is_known {
+            self.route_anew(routing, event, place);
+        }
+        routing.recent.at(place)
+    }
+
+    /// Finds the plan without the words that led to it before.
+    #[cold]
+    #[inline(never)]
+    fn route_anew(&self, routing: &mut Routing, event: Event<'_>, place: usize) {
+        let Routing { recent, routes, looked, seen, tested, .. } = routing;
+        seen.clear();
+        for it in &*tested {
+            if let Some(value) = it.slotted.value(event) {
+                self.router.look(seen, looked, it.slotted.slot, value);
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        let plan = match routes.get(seen) {
+            Some(plan) => Arc::clone(plan),
+            None => {
+                let plan = self.plan(&self.router.sources(seen));
+                routes.keep(seen, Arc::clone(&plan));
+                plan
+            }
+        };
+        recent.put(place, plan);
     }
 
     /// The decoded target of a request, if some rule of the plan wants it.
     fn decoded<'b>(&self, plan: &Plan, event: Event<'b>) -> Option<(u32, Cow<'b, str>)> {
-        let slot = *self.slot_by_name.get(URL_DECODED)?;
+        let slot = self.decoded_slot?;
         plan.field(slot)?;
         Some((slot, decode::url_decoded(event)?))
     }
@@ -485,7 +552,7 @@ impl Engine {
     #[inline]
     fn text(&self, scratch: &mut Scratch, field: &PlannedField, text: &str) {
         let Scratch { generation, items, rules, woken, field: field_scratch, memo, .. } = scratch;
-        let number = field.plan.number;
+        let number = field.number;
         let held = match memo.recall(number, text) {
             Recalled::Known(start, length) => memo.items(start, length),
             Recalled::Unknown(hash) => {
@@ -503,18 +570,13 @@ impl Engine {
 
     fn keywords(&self, scratch: &mut Scratch, keywords: &Keywords, view: &View<'_>) {
         let mut folded = std::mem::take(&mut scratch.searched);
-        let may_be_in = |text: &str, folded: &mut Vec<u8>| {
-            folded.clear();
-            fold_bytes_into(folded, text);
-            keywords.may_be_in(folded)
-        };
         let original = view.event.original();
         let is_json = is_json(view.event);
         // In JSON, the line tells whether any of its texts can hold a keyword, unless it writes letters as numbers.
-        let worth_it = !is_json || view.event.is_spelled() || may_be_in(original, &mut folded);
+        let worth_it = !is_json || view.event.is_spelled() || keywords.may_be_in(original, &mut folded);
         if worth_it {
             view.any_keyword_text(&mut |text| {
-                if may_be_in(text, &mut folded) {
+                if keywords.may_be_in(text, &mut folded) {
                     let Scratch { generation, items, rules, woken, field, .. } = scratch;
                     keywords.field.plan.evaluate(&self.program, text, field);
                     wake(*generation, items, rules, woken, &keywords.field, &field.items);
@@ -600,11 +662,6 @@ fn wake(
             woken.push(*rule);
         }
     }
-}
-
-/// Whether the folded `piece` is in `name`, whatever the case of that.
-fn holds_folded(name: &str, piece: &str) -> bool {
-    name.as_bytes().windows(piece.len().max(1)).any(|it| it.eq_ignore_ascii_case(piece.as_bytes()))
 }
 
 /// Whether the record is a JSON object that was read as one.

@@ -22,6 +22,8 @@ pub(crate) struct Memo {
     items: Vec<u32>,
     /// By number of the field.
     habits: Vec<Habit>,
+    /// By number of the field: the value that was known last. Neighbours often have the same.
+    last: Vec<Last>,
     /// Random: a sender cannot choose values that collide.
     hasher: foldhash::fast::RandomState,
 }
@@ -42,6 +44,15 @@ struct Habit {
     pause: u32,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Last {
+    value_start: u32,
+    /// One more than it is long; 0 for none.
+    value_length: u32,
+    items_start: u32,
+    items_length: u32,
+}
+
 /// What the memo says of a value.
 pub(crate) enum Recalled {
     /// Where its items are: [`Memo::items`].
@@ -59,6 +70,7 @@ impl Default for Memo {
             values: Vec::new(),
             items: Vec::new(),
             habits: Vec::new(),
+            last: Vec::new(),
             hasher: foldhash::fast::RandomState::default(),
         }
     }
@@ -72,8 +84,17 @@ impl Memo {
         }
         if self.habits.len() <= field as usize {
             self.habits.resize(field as usize + 1, Habit::default());
+            self.last.resize(field as usize + 1, Last::default());
         }
-        let Some(habit) = self.habits.get_mut(field as usize) else { return Recalled::Ignored };
+        let (Some(last), Some(habit)) = (self.last.get_mut(field as usize), self.habits.get_mut(field as usize)) else {
+            return Recalled::Ignored;
+        };
+        if last.value_length as usize == value.len() + 1
+            && self.values.get(last.value_start as usize..).is_some_and(|it| it.starts_with(value.as_bytes()))
+        {
+            habit.known = habit.known.saturating_add(1);
+            return Recalled::Known(last.items_start, last.items_length);
+        }
         if habit.pause > 0 {
             habit.pause -= 1;
             return Recalled::Ignored;
@@ -94,6 +115,12 @@ impl Memo {
         match found {
             Some(entry) => {
                 habit.known += 1;
+                *last = Last {
+                    value_start: entry.value_start,
+                    value_length: entry.value_length + 1,
+                    items_start: entry.items_start,
+                    items_length: entry.items_length,
+                };
                 Recalled::Known(entry.items_start, entry.items_length)
             }
             None => Recalled::Unknown(hash),
@@ -111,6 +138,7 @@ impl Memo {
             self.table.clear();
             self.values.clear();
             self.items.clear();
+            self.last.fill(Last::default());
         }
         let entry = Entry {
             hash,
@@ -120,6 +148,14 @@ impl Memo {
             items_start: self.items.len() as u32,
             items_length: items.len() as u32,
         };
+        if let Some(last) = self.last.get_mut(field as usize) {
+            *last = Last {
+                value_start: entry.value_start,
+                value_length: entry.value_length + 1,
+                items_start: entry.items_start,
+                items_length: entry.items_length,
+            };
+        }
         self.values.extend_from_slice(value.as_bytes());
         self.items.extend_from_slice(items);
         self.table.insert_unique(hash, entry, |it| it.hash);

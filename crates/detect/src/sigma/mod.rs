@@ -16,6 +16,8 @@ mod lower;
 mod mapping;
 mod memo;
 mod networks;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86-64 has vectors here so far"))]
+mod pieces;
 mod plan;
 mod reach;
 mod router;

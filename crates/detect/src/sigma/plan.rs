@@ -9,6 +9,8 @@ use daachorse::DoubleArrayAhoCorasick;
 
 use super::field_plan::FieldPlan;
 use super::ir::{KEYWORD, Program, Symbol, visit};
+use super::pieces::{Found, Pieces};
+use super::text::fold_bytes_into;
 
 /// How many events tell at first which items are rare.
 pub(crate) const SAMPLE_EVENTS_MIN: u32 = 512;
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     /// Rules that nothing wakes.
     pub(crate) always: Vec<u32>,
     pub(crate) is_empty: bool,
+    /// What its events are.
+    pub(crate) sources: Box<[u32]>,
     /// All items that its rules use.
     items: Box<[u32]>,
     sample: Mutex<Sample>,
@@ -55,6 +59,8 @@ struct Sample {
 /// A field, and the rules that its items wake.
 pub(crate) struct PlannedField {
     pub(crate) plan: Arc<FieldPlan>,
+    /// That of the plan, where it is at hand.
+    pub(crate) number: u32,
     starts: Vec<u32>,
     rules: Vec<u32>,
 }
@@ -78,19 +84,33 @@ pub(crate) struct Keywords {
     prefilter: Option<Arc<Prefilter>>,
 }
 
-pub(crate) enum Prefilter {
+pub(crate) struct Prefilter {
+    /// Looks at the text as it is written.
+    pieces: Option<Pieces>,
+    folded: Folded,
+}
+
+/// Looks at folded text.
+enum Folded {
     Few(packed::Searcher),
     Many(Box<DoubleArrayAhoCorasick<u32>>),
 }
 
 impl Keywords {
-    /// Whether a text that folds to `folded` can hold a keyword, also if it is JSON in which it is escaped.
+    /// Whether `text` can hold a keyword, also if it is JSON in which it is escaped. `scratch` is overwritten.
     #[inline]
-    pub(crate) fn may_be_in(&self, folded: &[u8]) -> bool {
-        match self.prefilter.as_deref() {
-            None => true,
-            Some(Prefilter::Few(searcher)) => searcher.find(folded).is_some(),
-            Some(Prefilter::Many(automaton)) => automaton.find_iter(folded).next().is_some(),
+    pub(crate) fn may_be_in(&self, text: &str, scratch: &mut Vec<u8>) -> bool {
+        let Some(prefilter) = self.prefilter.as_deref() else { return true };
+        match prefilter.pieces.as_ref().map_or(Found::Fold, |it| it.find(text.as_bytes())) {
+            Found::Yes => return true,
+            Found::No => return false,
+            Found::Fold => {}
+        }
+        scratch.clear();
+        fold_bytes_into(scratch, text);
+        match &prefilter.folded {
+            Folded::Few(searcher) => searcher.find(&*scratch).is_some(),
+            Folded::Many(automaton) => automaton.find_iter(&*scratch).next().is_some(),
         }
     }
 }
@@ -115,13 +135,14 @@ impl Plan {
     /// Plans `rules`, whose fields are in the slots that `slots_of` gives.
     pub(crate) fn build<'r>(
         program: &Program,
+        sources: &[u32],
         rules: impl Iterator<Item = Asked<'r>>,
         slots_of: impl Fn(Symbol) -> Vec<u32>,
         shared: &mut Shared,
         sample_events: u32,
         common: &dyn Fn(&str) -> bool,
     ) -> Self {
-        let mut plan = Self { sample_events, ..Self::default() };
+        let mut plan = Self { sample_events, sources: sources.into(), ..Self::default() };
         let mut used: Vec<u32> = Vec::new();
         let mut symbols: Vec<Symbol> = Vec::new();
         let mut waiting: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -244,8 +265,12 @@ impl Plan {
 fn planned(program: &Program, items: &[u32], waiting: &BTreeMap<u32, Vec<u32>>, shared: &mut Shared) -> PlannedField {
     let number = shared.fields.len() as u32;
     let plan = shared.fields.entry(items.into()).or_insert_with(|| Arc::new(FieldPlan::build(program, items, number)));
-    let mut field =
-        PlannedField { plan: Arc::clone(plan), starts: Vec::with_capacity(items.len() + 1), rules: Vec::new() };
+    let mut field = PlannedField {
+        plan: Arc::clone(plan),
+        number: plan.number,
+        starts: Vec::with_capacity(items.len() + 1),
+        rules: Vec::new(),
+    };
     for item in &*field.plan.items {
         field.starts.push(field.rules.len() as u32);
         field.rules.extend_from_slice(waiting.get(item).map(Vec::as_slice).unwrap_or_default());
@@ -259,7 +284,7 @@ const PIECE_BYTES: usize = 4;
 /// How long a piece is at most.
 const PIECE_BYTES_MAX: usize = 12;
 
-/// What finds any of `literals` in folded text, as they are and as JSON writes them inside one or two strings; `common`
+/// What finds any of `literals`, as they are and as JSON writes them inside one or two strings; `common`
 /// says whether a piece of text is in many records.
 fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Prefilter> {
     let mut all: Vec<String> = Vec::new();
@@ -277,10 +302,11 @@ fn prefilter(literals: &[Box<str>], common: &dyn Fn(&str) -> bool) -> Option<Pre
     }
     all.sort_unstable();
     all.dedup();
-    match packed::Config::new().builder().extend(&all).build() {
-        Some(searcher) => Some(Prefilter::Few(searcher)),
-        None => DoubleArrayAhoCorasick::with_values(all.iter().zip(0..)).ok().map(|it| Prefilter::Many(Box::new(it))),
-    }
+    let folded = match packed::Config::new().builder().extend(&all).build() {
+        Some(searcher) => Folded::Few(searcher),
+        None => Folded::Many(Box::new(DoubleArrayAhoCorasick::with_values(all.iter().zip(0..)).ok()?)),
+    };
+    Some(Prefilter { pieces: Pieces::new(&all), folded })
 }
 
 /// The piece of `literal` that is likely to be in the fewest texts and that JSON writes as it is, if there is one.

@@ -1,5 +1,7 @@
 //! From an event to the sources that it is.
 
+use std::hash::BuildHasher as _;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use panoptes_model::Value;
@@ -22,6 +24,8 @@ pub(crate) struct Router {
     tested: Vec<u16>,
     /// By number of the tested field.
     values: Vec<Values>,
+    /// The number of `event.dataset`, if some mapping asks for it.
+    pub(crate) dataset: Option<u16>,
     /// What has to be looked at of events of a dataset: a bit for each of the first 64 tested fields.
     masks: HashMap<Box<str>, u64, FixedState>,
     /// The same for events of datasets that no mapping names.
@@ -123,8 +127,14 @@ enum Tested {
 impl Router {
     /// `slot_of` gives each field a number.
     pub(crate) fn new(mapping: &Mapping, mut slot_of: impl FnMut(&str) -> u32) -> Self {
-        let mut router =
-            Self { tests: Vec::new(), tested: Vec::new(), values: Vec::new(), masks: HashMap::default(), general: 0 };
+        let mut router = Self {
+            tests: Vec::new(),
+            tested: Vec::new(),
+            values: Vec::new(),
+            dataset: None,
+            masks: HashMap::default(),
+            general: 0,
+        };
         // (datasets, fields) of each source.
         let mut asked: Vec<(Vec<&str>, u64)> = Vec::new();
         for source in &mapping.sources {
@@ -149,8 +159,8 @@ impl Router {
             }
         }
         // The dataset itself is looked at even if it leads nowhere.
-        let dataset = router.tested.get(slot_of("event.dataset") as usize).and_then(|it| it.checked_sub(1));
-        let own = dataset.map_or(0, bit_of);
+        router.dataset = router.tested.get(slot_of("event.dataset") as usize).and_then(|it| it.checked_sub(1));
+        let own = router.dataset.map_or(0, bit_of);
         router.general |= own;
         router.masks.values_mut().for_each(|it| *it |= own);
         router
@@ -193,13 +203,16 @@ impl Router {
         Tested::OneOf(number, numbers.collect())
     }
 
-    /// Whether `mask` asks for the field in `slot`.
+    /// The number of the field in `slot` among those that some mapping asks for, plus one; 0 if none does.
     #[inline]
-    pub(crate) fn is_tested(&self, slot: u32, mask: u64) -> bool {
-        match self.tested.get(slot as usize) {
-            None | Some(0) => false,
-            Some(number) => mask & bit_of(number - 1) != 0,
-        }
+    pub(crate) fn tested(&self, slot: u32) -> u16 {
+        self.tested.get(slot as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether `mask` asks for the field of this number (not plus one).
+    #[inline]
+    pub(crate) fn is_asked(number: u16, mask: u64) -> bool {
+        mask & bit_of(number) != 0
     }
 
     /// Appends what `value` of the field in `slot` says, if any mapping asks for that field.
@@ -228,6 +241,86 @@ impl Router {
             }
         };
         (0..).zip(&self.tests).filter(|(_, tests)| tests.iter().all(holds)).map(|(index, _)| index).collect()
+    }
+}
+
+/// How many routes are remembered by the words that led to them; each takes the place of one with the same hash.
+const RECENT: usize = 512;
+/// Words of more bytes together are not remembered.
+const WORDS_BYTES_MAX: usize = 1_024;
+
+/// Routes by what the tested fields say, word for word: neither the case nor the order of the words is looked at, so one
+/// route may be here several times.
+pub(crate) struct Recent<T> {
+    /// One more than [`RECENT`]: the last is for the event at hand, if its words are not remembered.
+    places: Box<[Taken<T>]>,
+    /// What the event at hand says: for each word the number of its field, its length, itself.
+    words: Vec<u8>,
+    /// Random: a sender cannot choose words that share a place.
+    hasher: foldhash::fast::RandomState,
+}
+
+struct Taken<T> {
+    words: Vec<u8>,
+    leads_to: Option<T>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self {
+            places: (0..=RECENT).map(|_| Taken { words: Vec::new(), leads_to: None }).collect(),
+            words: Vec::new(),
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+}
+
+impl<T> Recent<T> {
+    pub(crate) fn begin(&mut self) {
+        self.words.clear();
+    }
+
+    /// The event says `value` in the tested field of this number.
+    #[inline]
+    pub(crate) fn add(&mut self, number: u16, value: Value<'_>) {
+        match value {
+            Value::Null => {}
+            Value::Text(text) => self.add_word(number, text),
+            other => other.each().filter(|it| *it != Value::Null).for_each(|it| self.add_word(number, &it.to_text())),
+        }
+    }
+
+    #[inline]
+    fn add_word(&mut self, number: u16, word: &str) {
+        if self.words.len() <= WORDS_BYTES_MAX {
+            self.words.extend_from_slice(&number.to_le_bytes());
+            self.words.extend_from_slice(&word.len().to_le_bytes());
+            self.words.extend_from_slice(word.as_bytes());
+        }
+    }
+
+    /// The place of the words that were [added](Self::add), and whether it is [known](Self::at) where they lead.
+    #[inline]
+    pub(crate) fn find(&mut self) -> (usize, bool) {
+        if self.words.len() > WORDS_BYTES_MAX {
+            return (RECENT, false);
+        }
+        let place = self.hasher.hash_one(self.words.as_slice()) as usize % RECENT;
+        (place, self.places.get(place).is_some_and(|it| it.leads_to.is_some() && it.words == self.words))
+    }
+
+    /// The words that were added lead there; `place` is what [`find`](Self::find) said.
+    pub(crate) fn put(&mut self, place: usize, leads_to: T) {
+        if let Some(taken) = self.places.get_mut(place) {
+            taken.words.clear();
+            taken.words.extend_from_slice(&self.words);
+            taken.leads_to = Some(leads_to);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Option<&T> {
+        self.places.get(place)?.leads_to.as_ref()
     }
 }
 
@@ -278,7 +371,7 @@ mod tests {
         let (mut seen, mut looked) = (Vec::new(), Looked::default());
         for (name, value) in fields {
             let slot = names.iter().position(|it| it == name).unwrap_or(usize::MAX) as u32;
-            if router.is_tested(slot, mask) {
+            if router.tested(slot).checked_sub(1).is_some_and(|it| Router::is_asked(it, mask)) {
                 router.look(&mut seen, &mut looked, slot, Value::Text(value));
             }
         }
@@ -311,6 +404,40 @@ mod tests {
         assert_eq!(sources_of(text, &[("event.dataset", "shop.door"), ("shop.kind", "other")]), [""; 0]);
         assert_eq!(sources_of(text, &[("event.dataset", "nothing"), ("shop.id", "7")]), ["own: of no dataset"]);
         assert_eq!(sources_of(text, &[("shop.kind", "sale"), ("shop.id", "7")]), ["own: of no dataset"]);
+    }
+
+    #[test]
+    fn routes_are_found_again_by_every_word_and_nothing_else() {
+        let mut recent: Recent<usize> = Recent::default();
+        let long = "x".repeat(WORDS_BYTES_MAX);
+        let events: Vec<Vec<(u16, &str)>> = vec![
+            vec![],
+            vec![(0, "")],
+            vec![(0, "ab")],
+            vec![(1, "ab")],
+            vec![(0, "a"), (0, "b")],
+            vec![(0, "b"), (0, "a")],
+            vec![(0, "a"), (1, "b")],
+            vec![(0, &long)],
+            vec![(0, &long), (0, "more")],
+        ];
+        for round in 0..2 {
+            for (index, event) in events.iter().enumerate() {
+                recent.begin();
+                recent.add(7, Value::Null);
+                event.iter().for_each(|(number, word)| recent.add(*number, Value::Text(word)));
+                let (place, is_known) = recent.find();
+                // Two may share a place, but none is taken for another.
+                if is_known {
+                    assert!(round > 0 && index < 7);
+                    assert_eq!(recent.at(place), Some(&index));
+                }
+                recent.put(place, index);
+                assert_eq!(recent.at(place), Some(&index));
+                assert_eq!(recent.find(), (place, index < 7));
+            }
+        }
+        assert!(recent.places.iter().all(|it| it.words.len() <= 2 * WORDS_BYTES_MAX));
     }
 
     #[test]

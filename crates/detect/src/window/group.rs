@@ -105,9 +105,15 @@ impl Body {
                 size_of_val(&**events) + events.iter().map(|(_, text)| text.bytes()).sum::<usize>()
             }
             Self::Numbers { events, .. } => size_of_val(&**events),
-            Self::Whole(group) => {
-                size_of::<Group>() + group.tracks.iter().map(|it| size_of::<Track>() + it.bytes()).sum::<usize>()
-            }
+            Self::Whole(group) => group.bytes,
+        }
+    }
+
+    /// To be called when it has changed.
+    pub(crate) fn measure(&mut self) {
+        if let Self::Whole(group) = self {
+            let tracks = group.tracks.iter().map(|it| size_of::<Track>() + it.bytes());
+            group.bytes = size_of::<Group>() + tracks.sum::<usize>();
         }
     }
 
@@ -144,7 +150,7 @@ impl Body {
                 Track::of_simple(frame, holds, simple)
             }
         };
-        Box::new(Group { tracks: track.into_iter().collect() })
+        Box::new(Group { tracks: track.into_iter().collect(), bytes: 0 })
     }
 }
 
@@ -153,6 +159,9 @@ impl Body {
 pub(crate) struct Group {
     /// The one that was touched longest ago first.
     tracks: Vec<Track>,
+    /// Memory of all of it, when it was last put back: looking for it again would touch all of it again.
+    #[serde(skip)]
+    bytes: usize,
 }
 
 /// What came of an event in a group.
@@ -173,6 +182,11 @@ impl Group {
 
     pub(crate) fn has_pending(&self) -> bool {
         self.tracks.iter().any(|it| it.pending.is_some())
+    }
+
+    /// Whether it may be put away.
+    pub(crate) fn may_be_small(&self) -> bool {
+        matches!(self.tracks.as_slice(), [track] if track.is_few(FEW_MAX))
     }
 
     /// Puts it away, if it is small.

@@ -16,6 +16,7 @@ use super::group::Body;
 use super::small::SmallBytes;
 use super::track::LEVELS;
 use crate::rules::RULES_MAX;
+use crate::stored::Sequence;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -42,9 +43,13 @@ struct Slot {
     touched: u32,
     rule: u16,
     level: u8,
-    /// Whether it is among those to be flushed.
-    is_listed: bool,
+    /// [`LISTED`] and [`OPEN`].
+    marks: u8,
 }
+
+/// The group is among those to be flushed; among those that are still to be put away.
+const LISTED: u8 = 1;
+const OPEN: u8 = 2;
 
 // What a million groups cost hangs on it.
 const _: () = assert!(size_of::<Slot>() == 72);
@@ -82,21 +87,21 @@ pub(crate) struct Removed {
 }
 
 /// A group in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredGroup {
-    key: SmallBytes,
-    body: Body,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredGroup<K, B> {
+    key: K,
+    body: B,
     tick: u32,
     touched: u32,
     level: u8,
 }
 
 /// The groups of one rule in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredGroups {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredGroups<G = Vec<StoredGroup<SmallBytes, Body>>> {
     ticks: u32,
     /// Level by level, the one that was touched longest ago first.
-    groups: Vec<StoredGroup>,
+    groups: G,
 }
 
 #[derive(Debug)]
@@ -210,7 +215,8 @@ impl Groups {
     }
 
     /// Puts the state of a group back that was not touched.
-    pub(crate) fn put_back(&mut self, id: GroupId, body: Body) {
+    pub(crate) fn put_back(&mut self, id: GroupId, mut body: Body) {
+        body.measure();
         let Some(slot) = self.slot_mut(id.slot).filter(|it| it.generation == id.generation) else { return };
         let (rule, bytes) = (slot.rule, body.bytes());
         slot.body = body;
@@ -236,13 +242,37 @@ impl Groups {
 
     /// Marks a group as one that has something to tell. `false` if it was already.
     pub(crate) fn list(&mut self, id: GroupId) -> bool {
-        self.slot_mut(id.slot).is_some_and(|slot| !std::mem::replace(&mut slot.is_listed, true))
+        self.mark(id, LISTED)
+    }
+
+    /// Marks a group as one that is still to be put away. `false` if it was already.
+    pub(crate) fn open(&mut self, id: GroupId) -> bool {
+        self.mark(id, OPEN)
+    }
+
+    fn mark(&mut self, id: GroupId, mark: u8) -> bool {
+        let Some(slot) = self.slot_mut(id.slot) else { return false };
+        let is_new = slot.marks & mark == 0;
+        slot.marks |= mark;
+        is_new
+    }
+
+    /// Undoes [`open`](Self::open) and puts the group away, if it is still there.
+    pub(crate) fn close(&mut self, id: GroupId) {
+        if let Some(slot) = self.slot_mut(id.slot).filter(|it| it.generation == id.generation) {
+            slot.marks &= !OPEN;
+        }
+        match self.take(id) {
+            Some(Body::Whole(group)) => self.put_back(id, group.put_away()),
+            Some(body) => self.put_back(id, body),
+            None => {}
+        }
     }
 
     /// Undoes [`list`](Self::list). Returns the group's rule and key, if it is still there.
     pub(crate) fn unlist(&mut self, id: GroupId) -> Option<(u32, SmallBytes)> {
         let slot = self.slot_mut(id.slot).filter(|it| it.generation == id.generation)?;
-        slot.is_listed = false;
+        slot.marks &= !LISTED;
         Some((u32::from(slot.rule), slot.key.clone()))
     }
 
@@ -309,7 +339,7 @@ impl Groups {
         let slot = self.slot_mut(index)?;
         let (key, body, rule) = (std::mem::take(&mut slot.key), std::mem::take(&mut slot.body), slot.rule);
         slot.generation = slot.generation.wrapping_add(1);
-        slot.is_listed = false;
+        slot.marks = 0;
         slot.newer = free;
         self.free = index;
         let hash = self.hasher.hash_one((rule, key.as_slice()));
@@ -335,11 +365,11 @@ impl Groups {
         *self = fresh;
     }
 
-    /// The groups of `rule` for a checkpoint; `None` if there are none.
-    pub(crate) fn stored(&self, rule: u32) -> Option<StoredGroups> {
-        let groups: Vec<StoredGroup> = self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored())).collect();
+    /// The groups of `rule` for a checkpoint, to be read as [`StoredGroups`]; `None` if there are none.
+    pub(crate) fn stored(&self, rule: u32) -> Option<impl Serialize + '_> {
+        let groups = move || self.of_rule(rule).filter_map(|it| Some(self.slot(it)?.stored()));
         let ticks = self.rules.get(rule as usize)?.ticks;
-        (!groups.is_empty()).then_some(StoredGroups { ticks, groups })
+        groups().next().is_some().then_some(StoredGroups { ticks, groups: Sequence(groups) })
     }
 
     /// The slots of all groups of `rule`: level by level, the one that was touched longest ago first.
@@ -355,7 +385,8 @@ impl Groups {
         })
     }
 
-    fn take_rule(&mut self, rule: u32) -> StoredGroups {
+    /// Takes all groups of `rule` out for good. Others cannot be added any more: this is the end of the whole.
+    pub(crate) fn take_rule(&mut self, rule: u32) -> StoredGroups {
         let ticks = self.rules.get(rule as usize).map_or(0, |it| it.ticks);
         let slots: Vec<u32> = self.of_rule(rule).collect();
         let take = |it: u32| {
@@ -421,8 +452,8 @@ impl Groups {
 }
 
 impl Slot {
-    fn stored(&self) -> StoredGroup {
+    fn stored(&self) -> StoredGroup<&SmallBytes, &Body> {
         let Self { key, body, tick, touched, level, .. } = self;
-        StoredGroup { key: key.clone(), body: body.clone(), tick: *tick, touched: *touched, level: *level }
+        StoredGroup { key, body, tick: *tick, touched: *touched, level: *level }
     }
 }

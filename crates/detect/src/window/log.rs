@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload::Payload;
 use super::span::Span;
+use crate::stored::Sequence;
 
 /// How many entries a log has before neighbours are put together.
 pub(crate) const EXACT_MAX: usize = 1_024;
@@ -401,20 +402,20 @@ impl<P: Payload> EventLog<P> {
 
 /// What a checkpoint keeps; the rest follows from it.
 #[derive(Serialize, Deserialize)]
-struct StoredLog<P> {
-    entries: Vec<Entry<P>>,
+struct StoredLog<E> {
+    entries: E,
     behind: u32,
 }
 
 impl<P: Payload + Serialize> Serialize for EventLog<P> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        StoredLog { entries: self.entries().cloned().collect(), behind: self.behind.len() as u32 }.serialize(serializer)
+        StoredLog { entries: Sequence(|| self.entries()), behind: self.behind.len() as u32 }.serialize(serializer)
     }
 }
 
 impl<'de, P: Payload + Deserialize<'de>> Deserialize<'de> for EventLog<P> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let StoredLog::<P> { entries, behind } = StoredLog::deserialize(deserializer)?;
+        let StoredLog::<Vec<Entry<P>>> { entries, behind } = StoredLog::deserialize(deserializer)?;
         let mut log = Self::default();
         for (index, entry) in entries.into_iter().enumerate() {
             log.total += u64::from(entry.count);

@@ -30,7 +30,7 @@ mod track;
 mod values;
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use panoptes_model::{Event, Finding, Timestamp, Value};
@@ -51,6 +51,7 @@ use self::values::{Room, kept};
 use crate::finding::{self, Frame};
 use crate::rules::{Body, Correlation, CorrelationKind, KeyField, RuleSet};
 use crate::sigma;
+use crate::stored::Sequence;
 
 /// The field in which `normalize` says how many times what the record tells happened.
 pub(crate) const REPEAT: &str = "panoptes.repeat";
@@ -61,6 +62,11 @@ const REPEAT_MAX: u32 = 1_000;
 const IDLE_NANOS: i64 = 3_600 * Timestamp::NANOS_PER_SECOND;
 /// How many different values a group may hold at least, however small the threshold is.
 const VALUES_MIN: usize = 16_384;
+/// How many small groups are left as they are for the next event of the frame, because taking out and putting away costs
+/// more than adding. When one more is touched, the one that was opened first is put away.
+const OPEN_MAX: usize = 64;
+/// With less memory left, none is left open: nobody is forgotten for what would be small again.
+const OPEN_SPARE_BYTES: usize = 128 << 10;
 /// The least that [`WindowOptions::memory_bytes_max`] means.
 const MEMORY_BYTES_MIN: usize = 1 << 20;
 
@@ -144,17 +150,17 @@ impl Clock {
 }
 
 /// One correlation in a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredTable {
-    rule: String,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StoredTable<R = String, G = StoredGroups> {
+    rule: R,
     fingerprint: u128,
-    groups: StoredGroups,
+    groups: G,
 }
 
 /// What a checkpoint keeps of all windows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WindowState {
-    tables: Vec<StoredTable>,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct WindowState<T = Vec<StoredTable>> {
+    tables: T,
     counters: WindowCounters,
     clock: Clock,
 }
@@ -213,6 +219,8 @@ pub(crate) struct Windows {
     clock: Clock,
     /// Groups that have something to tell at the end of the frame, in the order in which they got it.
     listed: Vec<GroupId>,
+    /// Small groups of this frame that are not put away yet, the one that was opened longest ago first.
+    open: VecDeque<GroupId>,
     counters: WindowCounters,
     key: Vec<u8>,
     value: String,
@@ -236,6 +244,7 @@ impl Windows {
             memory_bytes_max: options.memory_bytes_max.max(MEMORY_BYTES_MIN),
             clock: Clock::default(),
             listed: Vec::new(),
+            open: VecDeque::new(),
             counters: WindowCounters::default(),
             key: Vec::new(),
             value: String::new(),
@@ -318,7 +327,7 @@ impl Windows {
             self.counters.without_field += 1;
         } else if let Some(counted) = counted_of(correlation, &value) {
             let (times, fresh) = match due.trigger {
-                Trigger::Event => (times_of(event), u64::from(!is_repeated)),
+                Trigger::Event => (times_of(event, frame), u64::from(!is_repeated)),
                 Trigger::Group { told, .. } => (1, told),
             };
             let arrival = Arrival {
@@ -377,7 +386,20 @@ impl Windows {
             self.listed.push(id);
         }
         let level = group.current().map_or(0, |it| it.level(within));
-        self.groups.put(id, group.put_away(), level, self.clock.seconds());
+        let stays_open = group.may_be_small() && self.groups.bytes() + OPEN_SPARE_BYTES <= self.memory_bytes_max;
+        let body = if stays_open { group::Body::Whole(group) } else { group.put_away() };
+        self.groups.put(id, body, level, self.clock.seconds());
+        if stays_open && self.groups.open(id) {
+            self.open.push_back(id);
+            if self.open.len() > OPEN_MAX
+                && let Some(oldest) = self.open.pop_front()
+            {
+                self.groups.close(oldest);
+            }
+        }
+        if self.groups.bytes() > self.memory_bytes_max {
+            self.close();
+        }
         while self.groups.bytes() > self.memory_bytes_max {
             let Some(removed) = self.groups.forget(id, arrival.stamp.time) else { break };
             self.counters.groups_forgotten += 1;
@@ -390,9 +412,17 @@ impl Windows {
         Some(outcome)
     }
 
+    /// Puts all groups away that can be.
+    fn close(&mut self) {
+        while let Some(id) = self.open.pop_front() {
+            self.groups.close(id);
+        }
+    }
+
     /// Tells what the frame has left to tell, and gives back the memory of groups that nobody touches any more.
     pub(crate) fn end_frame(&mut self, out: &mut Vec<Finding>, rules: &RuleSet, frame: &Frame<'_>) {
         self.clock.set(frame.now);
+        self.close();
         for id in std::mem::take(&mut self.listed) {
             // A group that was forgotten since has told what it had.
             let Some((place, key)) = self.groups.unlist(id) else { continue };
@@ -412,14 +442,36 @@ impl Windows {
         self.groups.compact();
     }
 
-    pub(crate) fn state(&self, rules: &RuleSet) -> WindowState {
-        let stored = self.tables.iter().zip(0..).filter_map(|(table, place)| {
+    /// Each table with its place, and its rule's id and fingerprint.
+    fn identities<'r>(&self, rules: &'r RuleSet) -> impl Iterator<Item = (u32, &'r str, u128)> {
+        self.tables.iter().zip(0..).filter_map(|(table, place)| {
             let rule = rules.rule(table.rule)?;
             let Body::Correlation(correlation) = &rule.body else { return None };
-            let (id, fingerprint) = (rule.meta.summary.id.clone(), correlation.fingerprint);
-            Some(StoredTable { rule: id, fingerprint, groups: self.groups.stored(place)? })
+            Some((place, rule.meta.summary.id.as_str(), correlation.fingerprint))
+        })
+    }
+
+    /// Written as a [`WindowState`].
+    pub(crate) fn state<'w>(&'w self, rules: &'w RuleSet) -> impl Serialize + 'w {
+        let tables = Sequence(move || {
+            self.identities(rules).filter_map(|(place, rule, fingerprint)| {
+                Some(StoredTable { rule, fingerprint, groups: self.groups.stored(place)? })
+            })
         });
-        WindowState { tables: stored.collect(), counters: self.counters, clock: self.clock }
+        WindowState { tables, counters: self.counters, clock: self.clock }
+    }
+
+    /// Takes over from `before`, which counted under other rules. What belongs to rules that are gone or have changed is
+    /// dropped.
+    pub(crate) fn take_over(&mut self, rules: &RuleSet, mut before: Self, rules_before: &RuleSet) {
+        (self.counters, self.clock) = (before.counters, before.clock);
+        let known: Vec<(u32, &str, u128)> = before.identities(rules_before).collect();
+        for (place_before, rule, fingerprint) in known {
+            let place = self.identities(rules).find(|it| (it.1, it.2) == (rule, fingerprint)).map(|it| it.0);
+            if let Some(place) = place {
+                self.groups.restore(place, before.groups.take_rule(place_before));
+            }
+        }
     }
 
     /// Continues from `state`. What belongs to rules that have changed since is dropped.
@@ -427,16 +479,10 @@ impl Windows {
         let mut windows = Self::new(rules, options);
         (windows.counters, windows.clock) = (state.counters, state.clock);
         for stored in state.tables {
-            let found = windows.tables.iter().position(|table| {
-                rules.rule(table.rule).is_some_and(|rule| match &rule.body {
-                    Body::Correlation(it) => {
-                        it.fingerprint == stored.fingerprint && rule.meta.summary.id == stored.rule
-                    }
-                    Body::Event(_) => false,
-                })
-            });
-            if let Some(place) = found {
-                windows.groups.restore(place as u32, stored.groups);
+            let is_it = |it: &(u32, &str, u128)| (it.1, it.2) == (stored.rule.as_str(), stored.fingerprint);
+            let place = windows.identities(rules).find(is_it).map(|it| it.0);
+            if let Some(place) = place {
+                windows.groups.restore(place, stored.groups);
             }
         }
         windows
@@ -460,8 +506,8 @@ fn counted_of<'v>(correlation: &Correlation, value: &'v str) -> Option<Kept<'v>>
 }
 
 /// How often an event counts: a record may say that it stands for several (`message repeated 5 times`).
-fn times_of(event: Event<'_>) -> u32 {
-    match event.get_named(REPEAT) {
+fn times_of(event: Event<'_>, frame: &Frame<'_>) -> u32 {
+    match frame.repeat.and_then(|it| event.get(it)) {
         Some(Value::Integer(times)) => times.clamp(1, i64::from(REPEAT_MAX)) as u32,
         _ => 1,
     }

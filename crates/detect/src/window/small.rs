@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 const INLINE_MAX: usize = 22;
 
 /// Bytes, inside of the value itself if they are few.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<u8>", into = "Vec<u8>")]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<u8>")]
 pub(crate) enum SmallBytes {
     Inline { length: u8, bytes: [u8; INLINE_MAX] },
     Boxed(Box<[u8]>),
@@ -58,9 +58,9 @@ impl From<Vec<u8>> for SmallBytes {
     }
 }
 
-impl From<SmallBytes> for Vec<u8> {
-    fn from(small: SmallBytes) -> Self {
-        small.as_slice().to_vec()
+impl Serialize for SmallBytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.as_slice())
     }
 }
 

@@ -7,7 +7,7 @@ use super::log::{EXACT_MAX, EventLog, Stamp, Told};
 use super::measure::{Measure, Number};
 use super::payload::{Cells, Payload, ValuePlace};
 use super::span::{Mode, Span};
-use super::values::{Room, StoredValues, Values};
+use super::values::{Room, Values};
 use crate::rules::{Correlation, CorrelationKind};
 
 /// How many windows of a temporal correlation a late event opens again; of more, those that end soonest after it.
@@ -85,22 +85,7 @@ enum State {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Different {
     log: EventLog<ValuePlace>,
-    #[serde(with = "stored_values")]
     values: Values,
-}
-
-mod stored_values {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{StoredValues, Values};
-
-    pub(super) fn serialize<S: Serializer>(values: &Values, serializer: S) -> Result<S::Ok, S::Error> {
-        StoredValues::from(values).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Values, D::Error> {
-        StoredValues::deserialize(deserializer).map(Values::from)
-    }
 }
 
 /// Runs `$body` with `$log` being each log of `$state`.
@@ -194,7 +179,7 @@ impl Track {
             }
             Some(())
         }
-        if self.pending.is_some() || self.len() > most {
+        if !self.is_few(most) {
             return None;
         }
         let mut out = Vec::with_capacity(self.len());
@@ -246,6 +231,11 @@ impl Track {
         track.holds = holds;
         track.settle(frame);
         Some(track)
+    }
+
+    /// Whether it may be [`simple`](Self::simple).
+    pub(crate) fn is_few(&self, most: usize) -> bool {
+        self.pending.is_none() && self.len() <= most
     }
 
     fn len(&self) -> usize {

@@ -446,29 +446,39 @@ impl Values {
 impl PartialEq for Values {
     /// By what a checkpoint keeps.
     fn eq(&self, other: &Self) -> bool {
-        StoredValues::from(self) == StoredValues::from(other)
+        let Self { slots, free, begin, recent, cover, .. } = self;
+        (slots, free, begin, recent, cover) == (&other.slots, &other.free, &other.begin, &other.recent, &other.cover)
     }
 }
 
 /// What a checkpoint keeps; the rest follows from it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredValues {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+#[derive(Serialize, Deserialize)]
+struct StoredValues<S, P, C> {
+    slots: S,
+    free: P,
     begin: i64,
-    recent: Vec<u32>,
-    cover: Option<Box<Cover>>,
+    recent: P,
+    cover: C,
 }
 
-impl From<&Values> for StoredValues {
-    fn from(values: &Values) -> Self {
-        let Values { slots, free, begin, recent, cover, .. } = values;
-        Self { slots: slots.clone(), free: free.clone(), begin: *begin, recent: recent.clone(), cover: cover.clone() }
+/// As it is read.
+type ReadValues = StoredValues<Vec<Slot>, Vec<u32>, Option<Box<Cover>>>;
+
+impl Serialize for Values {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { slots, free, begin, recent, cover, .. } = self;
+        StoredValues { slots, free, begin: *begin, recent, cover }.serialize(serializer)
     }
 }
 
-impl From<StoredValues> for Values {
-    fn from(stored: StoredValues) -> Self {
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ReadValues::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl From<ReadValues> for Values {
+    fn from(stored: ReadValues) -> Self {
         let StoredValues { slots, free, begin, recent, cover } = stored;
         let mut is_free = vec![false; slots.len()];
         // A damaged checkpoint may name places that are none.
@@ -659,8 +669,8 @@ mod tests {
             ends.dedup();
             let expected: Vec<(i64, u64)> = ends.iter().map(|end| (*end, in_window(*end))).collect();
             prop_assert_eq!(bench.windows(around, until, span), expected);
-            let stored = postcard::to_stdvec(&StoredValues::from(&bench.values)).unwrap();
-            let restored: Values = postcard::from_bytes::<StoredValues>(&stored).unwrap().into();
+            let stored = postcard::to_stdvec(&bench.values).unwrap();
+            let restored: Values = postcard::from_bytes(&stored).unwrap();
             prop_assert_eq!(&restored, &bench.values);
             prop_assert_eq!(restored.inside(), bench.values.inside());
             prop_assert_eq!(restored.bytes(), bench.values.bytes());

@@ -476,8 +476,8 @@ fn options() -> DetectorOptions {
 fn restarted(rules: &Arc<RuleSet>, detector: &Detector) -> Detector {
     let bytes = postcard::to_stdvec(&detector.checkpoint()).unwrap();
     let checkpoint: Checkpoint = postcard::from_bytes(&bytes).unwrap();
-    let restored = Detector::restore(Arc::clone(rules), options(), checkpoint.clone());
-    assert_eq!(restored.checkpoint(), checkpoint, "what was restored is what was stored");
+    let restored = Detector::restore(Arc::clone(rules), options(), checkpoint);
+    assert!(postcard::to_stdvec(&restored.checkpoint()).unwrap() == bytes, "what was restored is what was stored");
     restored
 }
 

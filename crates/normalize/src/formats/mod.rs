@@ -211,7 +211,7 @@ pub(crate) fn read(
         writer.anomaly(damage.anomaly);
         writer.unparsed();
     }
-    writer.text(field::PANOPTES_FORMAT, kind.name);
+    writer.word(field::PANOPTES_FORMAT, kind.name);
     if !writer.has(field::MESSAGE) {
         writer.text(field::MESSAGE, text);
     }

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use panoptes_catalog::SourcePosition;
 use panoptes_catalog::blocking::Catalog;
-use panoptes_engine::{Effects, Fold, InputPosition, PreparedFrame};
-use panoptes_model::{AlertId, FrameId, Timestamp};
+use panoptes_engine::{Fold, Gathered, InputPosition, PreparedFrame};
+use panoptes_model::{AlertId, FrameId, Severity, Timestamp};
 use panoptes_store::Store;
 
 use super::{Numbered, OnAlerts, Vitals};
@@ -36,7 +36,7 @@ pub(super) struct Folder {
     seal: Sender<()>,
     /// What the catalogue knew when the program started: effects up to here are there already.
     folded_before: FrameId,
-    pending: Effects,
+    pending: Gathered,
     pending_frames: u32,
     checkpointed: FrameId,
     /// When; `None` since the start: who is killed again and again must get on as well.
@@ -59,7 +59,7 @@ pub(super) struct FolderParts {
 
 impl Folder {
     pub(super) fn new(parts: FolderParts) -> Self {
-        let pending = Effects { through: parts.folded_before, ..Effects::default() };
+        let pending = Gathered { through: parts.folded_before, ..Gathered::default() };
         let FolderParts { fold, catalog, store, on_alerts, vitals, taps, seal, folded_before, clock } = parts;
         let checkpointed = fold.through();
         Self {
@@ -122,22 +122,20 @@ impl Folder {
             self.change_rules(&frame)?;
         }
         let started = crate::time::stopwatch();
-        let mut effects = self.fold.fold(&frame);
+        let levels = self.fold.gather(&mut self.pending, &frame);
         metrics::counter!("panoptes_fold_microseconds_total").increment(started.elapsed_micros());
-        for finding in &effects.findings {
-            metrics::counter!("panoptes_findings_total", "level" => finding.rule.level.as_str()).increment(1);
+        for (level, count) in Severity::ALL.into_iter().zip(levels).filter(|(_, count)| *count > 0) {
+            metrics::counter!("panoptes_findings_total", "level" => level.as_str()).increment(count);
         }
         if frame.id <= self.folded_before {
             // In the catalogue since before the restart.
-            effects.alerts.clear();
-            effects.findings.clear();
-            effects.positions.clear();
+            self.fold.flush(&mut self.pending);
+            self.pending = Gathered { through: self.pending.through, ..Gathered::default() };
         }
         // Before there is need to wait for room: only sealing makes any.
         self.ask_to_seal();
         self.taps.offer(&frame.events);
         self.store.keep(frame.events);
-        self.pending.absorb(effects);
         self.pending_frames += 1;
         Ok(())
     }
@@ -159,7 +157,7 @@ impl Folder {
         if self.pending_frames == 0 {
             return Ok(());
         }
-        self.pending.coalesce();
+        self.fold.flush(&mut self.pending);
         if self.pending.through > self.folded_before {
             let positions: Vec<SourcePosition> = self.pending.positions.iter().filter_map(source_position).collect();
             let outcome = self
@@ -178,7 +176,7 @@ impl Folder {
             (self.on_alerts)(&self.pending.alerts);
         }
         self.vitals.folded.store(self.pending.through.0, Ordering::Release);
-        self.pending = Effects { through: self.pending.through, ..Effects::default() };
+        self.pending = Gathered { through: self.pending.through, ..Gathered::default() };
         self.pending_frames = 0;
         Ok(())
     }

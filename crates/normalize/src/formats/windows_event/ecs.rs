@@ -38,7 +38,7 @@ pub(super) fn write(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, plan: 
             Act::Lower(start, end) => write_lower(writer, step.to, index, start, end),
             Act::Number(number) => writer.integer(step.to, number),
             Act::Ip(address) => writer.ip(step.to, address),
-            Act::Word(word) => writer.text(step.to, word),
+            Act::Word(word) => writer.word(step.to, word),
         }
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn write_outcome(writer: &mut BatchWriter<'_>, names: &EventNames<'_>
         Outcome::OfKeywords => of_keywords(writer, names),
     };
     if let Some(word) = word {
-        writer.text(field::EVENT_OUTCOME, word);
+        writer.word(field::EVENT_OUTCOME, word);
     }
 }
 

@@ -123,7 +123,7 @@ fn finish(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, context: &Contex
     };
     let id = id.and_then(|it| it.parse().ok()).unwrap_or(0);
     if !names.has(tag::KIND) {
-        writer.text(field::EVENT_KIND, if is_detection(family, id) { "alert" } else { "event" });
+        writer.word(field::EVENT_KIND, if is_detection(family, id) { "alert" } else { "event" });
     }
     if let Some(index) = names.index(tag::PROVIDER)
         && !names.has(tag::EVENT_PROVIDER)
@@ -146,7 +146,7 @@ fn finish(writer: &mut BatchWriter<'_>, names: &EventNames<'_>, context: &Contex
             writer.words(field::EVENT_TYPE, plan.kind);
         }
         if !names.has(tag::ACTION) {
-            writer.text(field::EVENT_ACTION, plan.action);
+            writer.word(field::EVENT_ACTION, plan.action);
         }
         if !names.has(tag::OUTCOME) {
             ecs::write_outcome(writer, names, plan.outcome);
@@ -181,7 +181,7 @@ fn write_dataset(writer: &mut BatchWriter<'_>, names: &EventNames<'_>) -> Family
         (None, None) => (Family::Other, Some("windows.event")),
     };
     match dataset {
-        Some(dataset) => writer.text(field::EVENT_DATASET, dataset),
+        Some(dataset) => writer.word(field::EVENT_DATASET, dataset),
         None => {
             let tag = if channel.is_some() { tag::CHANNEL } else { tag::PROVIDER };
             channel::write_slug(writer, names, tag);
@@ -260,10 +260,10 @@ fn write_level(writer: &mut BatchWriter<'_>, names: &EventNames<'_>) {
         (number, word)
     };
     if !number.is_empty() {
-        writer.text(field::WINLOG_LEVEL, number);
+        writer.word(field::WINLOG_LEVEL, number);
     }
     if !word.is_empty() {
-        writer.text(field::LOG_LEVEL, word);
+        writer.word(field::LOG_LEVEL, word);
     }
 }
 

@@ -367,7 +367,7 @@ impl<'t> Names<'t> for EventNames<'t> {
     }
 
     #[inline]
-    fn foretold(&mut self, writer: &mut BatchWriter<'_>, rest: &str) -> Option<(FieldId, u16, usize)> {
+    fn foretold(&mut self, writer: &mut BatchWriter<'_>, rest: &[u8]) -> Option<(FieldId, u16, usize)> {
         match self.space {
             Space::Data | Space::Flat | Space::System => writer
                 .foretold(self.space as u8, rest)
