@@ -361,10 +361,10 @@ pub struct StoreSection {
 impl Default for StoreSection {
     fn default() -> Self {
         Self {
-            segment_bytes_max: 12 << 20,
+            segment_bytes_max: 48 << 20,
             segment_seconds_max: 300,
             log_file_bytes_max: 64 << 20,
-            hot_bytes_max: 24 << 20,
+            hot_bytes_max: 96 << 20,
             query_bytes_max: 64 << 20,
             query_seconds_max: 300,
             retention: RetentionSection::default(),

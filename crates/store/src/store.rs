@@ -224,8 +224,20 @@ impl Store {
 
     /// Moves all hot events into segments. `now` is noted in the manifest. Gives the number of events moved.
     pub fn seal(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.seal_first(now, &|batches| batches.len())
+    }
+
+    /// The same, but events of the newest day wait for more of it if others take at least half of the memory: what is
+    /// taken in day by day then makes a segment of each day, and little is left to merge.
+    pub fn seal_ripe(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.seal_first(now, &ripe)
+    }
+
+    /// Seals as many of the hot batches, from the oldest on, as `count` says.
+    fn seal_first(&self, now: Timestamp, count: &dyn Fn(&[Arc<EventBatch>]) -> usize) -> Result<u64, StoreError> {
         let mut attempt = lock(&self.sealing);
-        let batches: Vec<Arc<EventBatch>> = lock(&self.hot).batches.iter().cloned().collect();
+        let mut batches: Vec<Arc<EventBatch>> = lock(&self.hot).batches.iter().cloned().collect();
+        batches.truncate(count(&batches));
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(0) };
         let (first, last) = (first.frame(), last.frame());
         *attempt += 1;
@@ -296,6 +308,17 @@ impl Store {
         let unreadable = |source| StoreError::CheckpointUnreadable { path: CHECKPOINT, source };
         ChunkOpener::open_all(&self.key, &sealed).map(Some).map_err(unreadable)
     }
+}
+
+/// How many of these batches are not to wait: those before the newest day, if they are at least half, or else all.
+fn ripe(batches: &[Arc<EventBatch>]) -> usize {
+    let newest = |batch: &Arc<EventBatch>| batch.events().map(|it| it.time().day()).max();
+    let Some(day) = batches.iter().rev().find_map(newest) else { return batches.len() };
+    let is_before = |batch: &&Arc<EventBatch>| newest(batch).is_none_or(|it| it < day);
+    let before = batches.iter().take_while(is_before).count();
+    let bytes = |batches: &[Arc<EventBatch>]| batches.iter().map(|it| it.memory_bytes()).sum::<usize>();
+    let (first, rest) = batches.split_at_checked(before).unwrap_or((batches, &[]));
+    if bytes(first) >= bytes(rest) { before } else { batches.len() }
 }
 
 /// A data folder to look into while another process may be writing to it.
@@ -454,6 +477,31 @@ mod tests {
         second.join().unwrap();
         let (hot, segments) = store.snapshot();
         assert_eq!(texts_of(&hot).len() as u64 + segments.iter().map(|it| it.rows).sum::<u64>(), 6);
+    }
+
+    #[test]
+    fn the_newest_day_waits_while_others_take_more_memory() {
+        use super::testing::{DAY, frame, prepared_at};
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let key = KeyEncryptionKey::generate().unwrap();
+        let (store, _) = Store::open_on(disk, &key, None, StoreOptions::default()).unwrap();
+        let keep = |id: u64, day: i64| {
+            let frame = frame(FrameId(id), &vec!["x".repeat(100); 50]);
+            store.append(std::slice::from_ref(&frame)).unwrap();
+            store.keep(prepared_at(&frame, |n| Timestamp(day * DAY + n as i64)));
+        };
+        assert_eq!(store.seal_ripe(Timestamp(0)).unwrap(), 0, "there is nothing");
+        (1..=3).for_each(|id| keep(id, 4));
+        keep(4, 5);
+        assert_eq!(store.seal_ripe(Timestamp(0)).unwrap(), 150);
+        assert_eq!(store.sealed_through(), FrameId(3));
+        assert_eq!(store.seal_ripe(Timestamp(0)).unwrap(), 50, "nothing else is there");
+        keep(5, 4);
+        (6..=8).for_each(|id| keep(id, 5));
+        assert_eq!(store.seal_ripe(Timestamp(0)).unwrap(), 200, "most is of the newest day");
+        let (hot, segments) = store.snapshot();
+        let rows: Vec<(i32, u64)> = segments.iter().map(|it| (it.day, it.rows)).collect();
+        assert_eq!((hot.len(), rows), (0, vec![(4, 150), (5, 50), (4, 50), (5, 150)]));
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub(crate) fn store(options: &[&str]) -> anyhow::Result<bool> {
 
     println!("\n| | CPU s, both inputs | of it merging | wall s | disk MB, Windows and nginx |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    for (title, config) in [("detection off", "[rules]\nshipped = false\n"), ("all shipped rules", "")] {
+    for (title, config) in
+        [("detection off", "[rules]\nshipped = false\ndisabled = [\"behaviour\"]\n"), ("all shipped rules", "")]
+    {
         let data = folder.join(title.replace(' ', "-"));
         let taken = take_in(&panoptes, &python, &script, &folder, &data, config)?;
         println!("| Panoptes, {title} | {taken} |");

@@ -11,7 +11,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn run(store: &Store, requests: &Receiver<()>, clock: fn() -> Timestamp) {
     for () in requests {
-        if let Err(error) = store.seal(clock()) {
+        if let Err(error) = store.seal_ripe(clock()) {
             tracing::error!("cannot seal a segment: {}; the log keeps the events", panoptes_stdx::ErrorChain(&error));
             std::thread::sleep(RETRY_AFTER);
         }

@@ -75,7 +75,7 @@ fn tend(store: &Store, clock: fn() -> Timestamp, going: &AtomicBool) -> Result<(
     }
     store.remove_replaced(clock())?;
     while go_on() {
-        let Some(done) = store.compact(clock(), &go_on)? else { break };
+        let Some(done) = store.compact_by_and_by(clock(), &go_on)? else { break };
         metrics::counter!("panoptes_compacted_segments_total").increment(done.inputs as u64);
         metrics::counter!("panoptes_compacted_bytes_total").increment(done.bytes_after);
         tracing::debug!(

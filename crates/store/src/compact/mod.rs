@@ -100,13 +100,15 @@ pub(crate) fn sealed_file_error(error: &ParquetError) -> Option<&SealedFileError
     inner.downcast_ref::<SealedFileError>().or_else(through_read)
 }
 
-/// The segments to merge next, none of them in `left_out`; empty if there is nothing to do.
+/// The segments to merge next, none of them in `left_out`; empty if there is nothing to do. Of days that are over, those
+/// with frames after `settled` may get more events: these wait for that.
 pub(crate) fn plan<'s>(
     segments: impl Iterator<Item = &'s Segment>,
     now: Timestamp,
+    settled: FrameId,
     left_out: &HashSet<String>,
 ) -> Vec<&'s Segment> {
-    plan::next(segments, now, left_out)
+    plan::next(segments, now, settled, left_out)
 }
 
 /// What came of a merge.

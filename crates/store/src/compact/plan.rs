@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use panoptes_model::Timestamp;
+use panoptes_model::{FrameId, Timestamp};
 
 use super::{BYTES_TARGET, FAN_IN_MAX, ROWS_TARGET};
 use crate::manifest::Segment;
@@ -13,13 +13,18 @@ const TIER_BYTES: u64 = 64 << 10;
 const RUN_OF_TODAY: usize = 4;
 /// Of a day that is over, any two of a tier: what comes late is little.
 const RUN_OF_THE_PAST: usize = 2;
+/// Of a day that is over but still gets events (an import, a sender that was cut off): as many as can be merged, so that
+/// each event is written twice and not once for each neighbour that comes.
+const RUN_OF_THE_UNSETTLED: usize = FAN_IN_MAX;
 /// A day is over so long after its end.
 const DAY_OVER_AFTER_NANOS: i64 = 3_600 * Timestamp::NANOS_PER_SECOND;
 
-/// The segments to merge next, none of them in `left_out`; empty if there is nothing to do.
+/// The segments to merge next, none of them in `left_out`; empty if there is nothing to do. Frames after `settled` came
+/// lately: more of their days may come.
 pub(super) fn next<'s>(
     segments: impl Iterator<Item = &'s Segment>,
     now: Timestamp,
+    settled: FrameId,
     left_out: &HashSet<String>,
 ) -> Vec<&'s Segment> {
     // Runs of days (of made-up times) are not mixed with real days.
@@ -37,7 +42,11 @@ pub(super) fn next<'s>(
         // Neighbours in the log are merged, so that what reads the log's order need not open everything.
         group.sort_by_key(|it| (it.frame_first, it.frame_last));
         let run = first_run(&group);
-        let enough = if day < over_before { RUN_OF_THE_PAST } else { RUN_OF_TODAY };
+        let enough = match run.iter().all(|it| it.frame_last <= settled) {
+            _ if day >= over_before => RUN_OF_TODAY,
+            true => RUN_OF_THE_PAST,
+            false => RUN_OF_THE_UNSETTLED,
+        };
         if run.len() >= enough && run.len() > best.len() {
             best = run.to_vec();
         }
@@ -63,8 +72,6 @@ fn first_run<'g, 's>(group: &'g [&'s Segment]) -> &'g [&'s Segment] {
 
 #[cfg(test)]
 mod tests {
-    use panoptes_model::FrameId;
-
     use super::*;
 
     const DAY: i64 = 86_400 * Timestamp::NANOS_PER_SECOND;
@@ -85,7 +92,10 @@ mod tests {
     }
 
     fn planned(segments: &[Segment], now: i64) -> Vec<u64> {
-        next(segments.iter(), Timestamp(now), &HashSet::new()).iter().map(|it| it.frame_first.0).collect()
+        next(segments.iter(), Timestamp(now), FrameId(u64::MAX), &HashSet::new())
+            .iter()
+            .map(|it| it.frame_first.0)
+            .collect()
     }
 
     #[test]
@@ -103,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn a_past_day_that_still_gets_events_waits_until_many_can_be_merged_or_none_comes_any_more() {
+        let segments: Vec<Segment> = (1..=FAN_IN_MAX as u64 + 1).map(|n| segment(n, 3, 9)).collect();
+        let planned = |count: usize, day: i64, settled: u64| {
+            let segments = segments.iter().take(count);
+            next(segments, Timestamp(day * DAY), FrameId(settled), &HashSet::new()).len()
+        };
+        assert_eq!((planned(5, 9, 5), planned(5, 9, 4), planned(5, 3, 0)), (5, 0, 5));
+        assert_eq!((planned(FAN_IN_MAX - 1, 9, 0), planned(FAN_IN_MAX + 1, 9, 0)), (0, FAN_IN_MAX));
+    }
+
+    #[test]
     fn large_ones_are_left_alone_and_sizes_are_not_mixed() {
         let sizes = [BYTES_TARGET / 2 + 1, 1, 40 << 20, 2, BYTES_TARGET];
         let segments: Vec<Segment> = (1..).zip(sizes).map(|(n, bytes)| segment(n, 3, bytes)).collect();
@@ -111,7 +132,7 @@ mod tests {
         many.rows = ROWS_TARGET / 2 + 1;
         assert_eq!(planned(&[many, segments[3].clone()], 9 * DAY), [0; 0]);
         let left_out = HashSet::from(["2".to_owned()]);
-        assert!(next(segments.iter(), Timestamp(9 * DAY), &left_out).is_empty());
+        assert!(next(segments.iter(), Timestamp(9 * DAY), FrameId(u64::MAX), &left_out).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use arrow::array::RecordBatch;
-use panoptes_model::Timestamp;
+use panoptes_model::{FrameId, Timestamp};
 
 use super::{Store, StoreError, disk_error, lock};
 use crate::compact::{CompactError, keep_all, merge, output_file, plan};
@@ -26,6 +26,30 @@ pub(super) struct Tending {
     left_out: HashSet<String>,
     /// Files that nothing names any more, and since when.
     replaced: VecDeque<(Timestamp, String)>,
+    /// The last sealed frame as of some times of the last [`SETTLED_AFTER_NANOS`], and as of one before.
+    sealed: VecDeque<(Timestamp, FrameId)>,
+}
+
+/// A past day of which no event came for so long gets no more, as far as merging is concerned.
+const SETTLED_AFTER_NANOS: i64 = 3_600 * Timestamp::NANOS_PER_SECOND;
+/// How many times are remembered: one each ten seconds, and a few.
+const SEALED_TIMES_MAX: usize = 400;
+
+impl Tending {
+    /// The last frame that was sealed an hour before `now`. When the process starts, what is there is old.
+    fn settled(&mut self, now: Timestamp, sealed: FrameId) -> FrameId {
+        if self.sealed.is_empty() {
+            self.sealed.push_back((Timestamp(i64::MIN), sealed));
+        }
+        if self.sealed.back().is_some_and(|it| it.1 != sealed) {
+            self.sealed.push_back((now, sealed));
+        }
+        let before = Timestamp(now.0.saturating_sub(SETTLED_AFTER_NANOS));
+        while self.sealed.len() > SEALED_TIMES_MAX || self.sealed.get(1).is_some_and(|it| it.0 <= before) {
+            self.sealed.pop_front();
+        }
+        self.sealed.front().map_or(sealed, |it| it.1)
+    }
 }
 
 /// What a compaction did.
@@ -65,10 +89,32 @@ impl Store {
     /// Merges some small segments into one; `None` if there are none to merge. It reads and writes up to some hundred
     /// megabytes; `go_on` is asked now and then whether it should. `now` is noted in the manifest.
     pub fn compact(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> Result<Option<Compaction>, StoreError> {
+        self.compact_settled(&mut lock(&self.tending), now, FrameId(u64::MAX), go_on)
+    }
+
+    /// The same, but past days of which more is coming in wait, so that each event is written few times: for whoever
+    /// merges while events come.
+    pub fn compact_by_and_by(
+        &self,
+        now: Timestamp,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Compaction>, StoreError> {
         let mut tending = lock(&self.tending);
+        let settled = tending.settled(now, self.sealed_through());
+        self.compact_settled(&mut tending, now, settled, go_on)
+    }
+
+    fn compact_settled(
+        &self,
+        tending: &mut Tending,
+        now: Timestamp,
+        settled: FrameId,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Compaction>, StoreError> {
         let (inputs, head) = {
             let manifest = lock(&self.manifest);
-            let inputs: Vec<Segment> = plan(manifest.segments(), now, &tending.left_out).into_iter().cloned().collect();
+            let inputs: Vec<Segment> =
+                plan(manifest.segments(), now, settled, &tending.left_out).into_iter().cloned().collect();
             (inputs, manifest.contents().head().number)
         };
         if inputs.is_empty() {
@@ -207,5 +253,24 @@ impl Store {
             sync_folder(&*self.disk)?;
         }
         Ok(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_settle_after_an_hour_and_what_was_there_at_the_start_is_settled() {
+        let mut tending = Tending::default();
+        let mut settled = |seconds: i64, sealed: u64| {
+            tending.settled(Timestamp(seconds * Timestamp::NANOS_PER_SECOND), FrameId(sealed)).0
+        };
+        assert_eq!([settled(0, 5), settled(10, 6), settled(20, 9), settled(3_609, 9)], [5, 5, 5, 5]);
+        assert_eq!([settled(3_610, 9), settled(3_620, 9), settled(9_000, 9)], [6, 9, 9]);
+        for second in 0..2_000 {
+            settled(10_000 + second, 10 + second as u64);
+        }
+        assert!(tending.sealed.len() <= SEALED_TIMES_MAX);
     }
 }
