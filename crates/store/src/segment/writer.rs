@@ -45,6 +45,7 @@ pub(crate) struct SegmentWriter<'d> {
 }
 
 /// Which columns there are is settled when the first row group ends.
+#[expect(clippy::large_enum_variant, reason = "there is one for each segment that is being written")]
 enum Output {
     Before(SealingFile),
     Begun(SerializedFileWriter<SealingFile>),

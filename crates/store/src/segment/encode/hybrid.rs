@@ -113,7 +113,7 @@ pub(super) fn encode(codes: &[u32], width: u32, out: &mut Vec<u8>) {
     // `packed` is the part of `codes` that ends where `rest` begins and is not yet written.
     let mut start = 0;
     while let Some(first) = rest.first() {
-        let length = if packed.len() % GROUP == 0 { run_length(rest, *first) } else { 0 };
+        let length = if packed.len().is_multiple_of(GROUP) { run_length(rest, *first) } else { 0 };
         if length >= GROUP {
             pack(packed, width, out);
             varint(length << 1, out);
