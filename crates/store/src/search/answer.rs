@@ -404,11 +404,15 @@ impl Outline {
             Make::Events { fields, sort, limit } => {
                 let newest = [SortBy { name: TIME.to_owned(), descending: true }];
                 out.sort = if sort.is_empty() { newest.to_vec() } else { sort.clone() };
-                for name in fields.iter().chain(out.sort.clone().iter().map(|it| &it.name)) {
+                // Each once, however often it was named.
+                for name in fields {
                     out.input(name, type_of(name, schema), false);
                 }
-                out.columns.clone_from(fields);
-                out.only_sorted = out.inputs.len() - fields.len();
+                out.columns = out.inputs.iter().map(|it| it.name.clone()).collect();
+                for SortBy { name, .. } in out.sort.clone() {
+                    out.input(&name, type_of(&name, schema), false);
+                }
+                out.only_sorted = out.inputs.len() - out.columns.len();
                 out.limit = (*limit).min(SQL_ROWS_MAX);
             }
         }

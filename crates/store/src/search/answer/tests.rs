@@ -130,6 +130,8 @@ fn commands_answer_what_their_manual_says_wherever_events_are() {
             ("| count by source.ip | sort source.ip desc | limit 1 | fields count", "count", &["1"]),
             ("| fields event.id, source.ip | limit 2", "event.id source.ip", &["2-1 null", "2-0 10.0.0.1"]),
             ("event.duration:* | sort -event.duration, source.ip | fields took | limit 2", "took", &["30", "20"]),
+            ("event.duration:* | sort -took | fields took, took | limit 2", "took", &["30", "20"]),
+            ("| fields took, source.ip, took | limit 1", "took source.ip", &["long null"]),
         ] {
             let table = asked(&bed, &request(text)).unwrap();
             assert_eq!(
