@@ -131,7 +131,7 @@ fn commands_answer_what_their_manual_says_wherever_events_are() {
             ("| fields event.id, source.ip | limit 2", "event.id source.ip", &["2-1 null", "2-0 10.0.0.1"]),
             ("event.duration:* | sort -event.duration, source.ip | fields took | limit 2", "took", &["30", "20"]),
             ("event.duration:* | sort -took | fields took, took | limit 2", "took", &["30", "20"]),
-            ("| fields took, source.ip, took | limit 1", "took source.ip", &["long null"]),
+            ("| fields took, source.ip, took | limit 2", "took source.ip", &["long null", "null 10.0.0.1"]),
         ] {
             let table = asked(&bed, &request(text)).unwrap();
             assert_eq!(
