@@ -349,6 +349,13 @@ impl StoreReader {
         let sealed_through = contents.as_ref().map_or(FrameId(0), Contents::frame_last);
         Ok(Self { disk, segments, sealed_through, log })
     }
+
+    /// Whether no frame went into a segment since it was opened. Otherwise the log may have given up some of those that
+    /// segments did not have then.
+    pub fn is_current(&self, key: &KeyEncryptionKey) -> Result<bool, StoreError> {
+        let now = Contents::read(&*self.disk, key, MANIFEST)?;
+        Ok(now.as_ref().map_or(FrameId(0), Contents::frame_last) == self.sealed_through)
+    }
 }
 
 /// A panic elsewhere leaves nothing half changed under these locks.
@@ -520,5 +527,8 @@ mod tests {
         let reader = StoreReader::open_on(disk, &key).unwrap();
         assert_eq!((reader.segments.len(), reader.sealed_through), (1, FrameId(1)));
         assert_eq!(reader.log.frames_after(reader.sealed_through).count(), 1);
+        assert!(reader.is_current(&key).unwrap());
+        store.seal(Timestamp(0)).unwrap();
+        assert!(!reader.is_current(&key).unwrap(), "the log may have given the frame up");
     }
 }

@@ -38,16 +38,17 @@ pub(super) struct Asking {
     stop: Stop,
 }
 
+/// How often a running instance may seal events while they are read before the search goes on with what it has.
+const READ_AGAIN_MAX: usize = 5;
+
 impl Asking {
     pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
         let config = surroundings::config(global, Vec::new())?;
         let key = crate::keys::for_reading(&config)?;
-        let reader = StoreReader::open(&config.data_dir, &key)
-            .with_context(|| format!("cannot read the evidence in {}", config.data_dir.display()))?;
         // The rules only give their fields fixed ids; without them every field is found all the same.
         let rules = Arc::new(surroundings::rules(&config, &[], true)?);
         let preparer = surroundings::preparer(&config, surroundings::normalizer(&config, None)?, rules)?;
-        let hot = hot_events(&reader, &preparer);
+        let (reader, hot) = read(&config, &key, &preparer)?;
         let options = SearchOptions {
             memory_bytes_max: config.store.query_bytes_max as usize,
             threads: surroundings::workers(&config),
@@ -126,12 +127,10 @@ impl Asking {
             if warnings(&answer).is_empty() {
                 break;
             }
-            let reader = StoreReader::open(&self.config.data_dir, &self.key)
-                .with_context(|| format!("cannot read the evidence in {}", self.config.data_dir.display()))?;
+            let (reader, hot) = read(&self.config, &self.key, &self.preparer)?;
             if !warnings(&answer).iter().any(|it| is_replaced(it.segment(), &reader.segments)) {
                 break;
             }
-            let hot = hot_events(&reader, &self.preparer);
             answer = ask(Evidence { hot: &hot, segments: &reader.segments })?;
         }
         Ok(answer)
@@ -178,6 +177,27 @@ impl Asking {
 /// Whether a segment that could not be read is none any more.
 fn is_replaced(segment: &str, now: &[Segment]) -> bool {
     now.iter().all(|it| it.file != segment)
+}
+
+/// What there is at one moment: segments, and the events that none of them has yet.
+fn read(
+    config: &Config,
+    key: &KeyEncryptionKey,
+    preparer: &Preparer,
+) -> anyhow::Result<(StoreReader, Vec<Arc<EventBatch>>)> {
+    let cannot = || format!("cannot read the evidence in {}", config.data_dir.display());
+    let mut found = None;
+    for _ in 0..READ_AGAIN_MAX {
+        let reader = StoreReader::open(&config.data_dir, key).with_context(cannot)?;
+        let hot = hot_events(&reader, preparer);
+        // A running instance may have sealed frames meanwhile and given them up before they were read from the log.
+        let is_current = reader.is_current(key).with_context(cannot)?;
+        found = Some((reader, hot));
+        if is_current {
+            break;
+        }
+    }
+    found.with_context(cannot)
 }
 
 /// The events of frames that are not in segments yet, made again from the log.
