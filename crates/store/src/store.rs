@@ -318,7 +318,9 @@ fn ripe(batches: &[Arc<EventBatch>]) -> usize {
     let before = batches.iter().take_while(is_before).count();
     let bytes = |batches: &[Arc<EventBatch>]| batches.iter().map(|it| it.memory_bytes()).sum::<usize>();
     let (first, rest) = batches.split_at_checked(before).unwrap_or((batches, &[]));
-    if bytes(first) >= bytes(rest) { before } else { batches.len() }
+    // Frames without events take memory too.
+    let has_events = first.iter().any(|it| !it.is_empty());
+    if has_events && bytes(first) >= bytes(rest) { before } else { batches.len() }
 }
 
 /// A data folder to look into while another process may be writing to it.
@@ -509,6 +511,13 @@ mod tests {
         let (hot, segments) = store.snapshot();
         let rows: Vec<(i32, u64)> = segments.iter().map(|it| (it.day, it.rows)).collect();
         assert_eq!((hot.len(), rows), (0, vec![(4, 150), (5, 50), (4, 50), (5, 150)]));
+        for id in 9..=40 {
+            let frame = frame(FrameId(id), &[]);
+            store.append(std::slice::from_ref(&frame)).unwrap();
+            store.keep(prepared_at(&frame, |_| Timestamp(0)));
+        }
+        keep(41, 5);
+        assert_eq!(store.seal_ripe(Timestamp(0)).unwrap(), 50, "frames without events wait for nothing");
     }
 
     #[test]
